@@ -1,0 +1,54 @@
+"""Fixtures that many tests share: tiny checkpoints made once per session, and the real data where it lies beside the repository."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data sets beside the repository; the test is skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no folder {SHARED} here")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen2(tmp_path_factory) -> Path:
+    from tests import tiny
+
+    return tiny.qwen2(tmp_path_factory.mktemp("qwen2"))
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen2_eos_is_pad(tmp_path_factory) -> Path:
+    from tests import tiny
+
+    return tiny.qwen2(tmp_path_factory.mktemp("gte-qwen2"), eos="<|endoftext|>", pad="<|endoftext|>")
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen2_reranker(tmp_path_factory) -> Path:
+    from tests import tiny
+
+    return tiny.qwen2(tmp_path_factory.mktemp("qwen2-reranker"), labels=1)
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory) -> Path:
+    from tests import tiny
+
+    return tiny.llama(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory) -> Path:
+    from tests import tiny
+
+    return tiny.bert(tmp_path_factory.mktemp("bert"))
