@@ -1,8 +1,8 @@
 """Reasoning-aware retrieval: the engine that every door (PyTerrier, Pyserini, the command line) opens.
 
-RaDeR (arXiv:2505.18405) trains dense retrievers and rerankers on data from a retrieval-augmented tree search. This package
-reads texts, runs and checkpoints, encodes, indexes, retrieves, reranks, fuses and measures; it knows nothing of PyTerrier,
-Pyserini or Java. Public names open lazily (PEP 562), so that importing the package loads no model library.
+RaDeR (arXiv:2505.18405) trains dense retrievers and rerankers on data from a retrieval-augmented tree search. This
+package reads texts, runs and checkpoints, encodes, indexes, retrieves, reranks, fuses and measures; it knows nothing of
+PyTerrier, Pyserini or Java. Public names open lazily (PEP 562), so that importing the package loads no model library.
 """
 
 from importlib import import_module

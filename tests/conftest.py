@@ -1,4 +1,4 @@
-"""Fixtures that many tests share: tiny checkpoints made once per session, and the real data where it lies beside the repository."""
+"""Fixtures that many tests share: tiny checkpoints made once per session, and real data beside the repository."""
 
 import os
 from pathlib import Path

@@ -39,7 +39,7 @@ SHAPE = dict(
 
 
 def byte_level_tokenizer(special: list[str], bos: str | None = None) -> Tokenizer:
-    """A byte-level BPE tokenizer as Qwen and Llama 3 have, with `special` tokens and, with `bos`, that token put first."""
+    """A byte-level BPE tokenizer as Qwen and Llama 3 have, with `special` tokens; `bos`, if given, is put first."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
