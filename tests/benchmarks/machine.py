@@ -1,0 +1,36 @@
+"""The machine and the versions that figures were measured with: `python -m tests.benchmarks.machine`."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+LIBRARIES = ["rader-ir", "torch", "transformers", "sentence-transformers", "faiss-cpu", "bm25s", "numpy", "pandas"]
+LIBRARIES += ["ir-measures", "pyterrier", "pyterrier-pisa", "pyterrier-dr", "pyserini"]
+
+
+def processor() -> str:
+    """The processor's name as Linux gives it, else what Python knows."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def installed(name: str) -> str:
+    """A package's version, or that it is absent."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def main() -> None:
+    """Print a Markdown list: processor, memory, system, Python, libraries."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    print(f"- Machine: {processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, no GPU used; {platform.platform()}")
+    print(f"- Python {platform.python_version()}; " + ", ".join(f"{name} {installed(name)}" for name in LIBRARIES))
+
+
+if __name__ == "__main__":
+    main()

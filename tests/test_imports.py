@@ -1,0 +1,64 @@
+"""Importing the packages and the doors is cheap: no model library, no Java bridge, no data frames where none are used.
+
+Each import runs in a fresh interpreter, which prints what of the heavy libraries it then holds.
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+import rader_ir
+
+MODEL_LIBRARIES = ["torch", "transformers", "tokenizers", "faiss", "bm25s", "sentence_transformers", "peft", "trl"]
+HEAVY = [*MODEL_LIBRARIES, "scipy", "matplotlib", "pyserini", "jnius", "pyterrier_dr", "huggingface_hub"]
+PLAIN = ["runs", "fusion", "checkpoints", "bright", "corpus", "passages", "evaluation"]
+
+
+def loaded_by(statement: str, libraries: list[str]) -> list[str]:
+    """Which of `libraries` a fresh interpreter holds after `statement`."""
+    script = f"{statement}\nimport sys\nprint(*[name for name in {libraries!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_loaded_by_sees_what_an_import_loads():
+    assert loaded_by("import json.decoder", ["json", "json.decoder", "sqlite3"]) == ["json", "json.decoder"]
+
+
+def test_the_package_loads_neither_numpy_nor_anything_heavy():
+    assert loaded_by("import rader_ir", [*HEAVY, "numpy", "pandas", "ir_measures", "tqdm"]) == []
+
+
+@pytest.mark.parametrize("module", PLAIN)
+def test_floor_0_loads_nothing_heavy(module):
+    assert loaded_by(f"import rader_ir.{module}", [*MODEL_LIBRARIES, "pandas", "pyserini", "tqdm", "ir_datasets"]) == []
+
+
+@pytest.mark.parametrize("door", ["rader_ir.cli", "rader_ir.pyserini"])
+def test_doors_load_nothing_heavy(door):
+    assert loaded_by(f"import {door}", [*HEAVY, "pandas"]) == []
+
+
+def test_the_pyterrier_door_adds_no_model_library():
+    pytest.importorskip("pyterrier")
+    already = loaded_by("import pyterrier", HEAVY)
+    assert loaded_by("import pyterrier_rader", HEAVY) == already
+    assert not set(already) & set(MODEL_LIBRARIES)
+
+
+@pytest.mark.parametrize("name", rader_ir.__all__)
+def test_public_names_open(name):
+    assert getattr(rader_ir, name).__name__ == name
+
+
+def test_an_unknown_name_lists_the_public_ones():
+    with pytest.raises(AttributeError, match="no attribute 'Encodr'; its public names are BM25, Checkpoint"):
+        _ = rader_ir.Encodr
+
+
+def test_the_extras_are_not_needed_to_import():
+    """With the optional libraries made unimportable, the package, its command line and the Pyserini door still open."""
+    block = "import sys; sys.modules.update(dict.fromkeys(['pyterrier', 'pyserini', 'pandas', 'peft', 'ir_datasets']))"
+    assert loaded_by(f"{block}\nimport rader_ir, rader_ir.cli, rader_ir.pyserini", MODEL_LIBRARIES) == []
