@@ -1,0 +1,71 @@
+"""Text files as every reader and writer here treats them: UTF-8, plain or gzip by the name's ending.
+
+Reading goes line by line, so memory stays bounded, and whatever is wrong is reported with the file and the line.
+Writing goes to a hidden file beside the target that takes its place at the end: a failure leaves the old file, or none.
+"""
+
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+
+def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield (line number from 1, line without its end) for each line of a UTF-8 file that is not blank.
+
+    The file is unpacked where its name ends in .gz. Only a line feed, or carriage return + line feed, ends a line; a
+    byte order mark is dropped.
+
+    Raises:
+        ValueError: a line is not UTF-8, or gzip data is broken or cut short; names the file and the line.
+    """
+    return ((number, line) for number, line in _lines(path) if line.strip())
+
+
+def read_text(path: str | Path) -> str:
+    """The whole text of a UTF-8 file, with the errors of `numbered_lines`."""
+    return "\n".join(line for _, line in _lines(path))
+
+
+def _lines(path) -> Iterator[tuple[int, str]]:
+    opener = gzip.open if str(path).endswith(".gz") else open
+    number = 0
+    try:
+        with opener(path, "rb") as file:
+            for number, raw in enumerate(file, start=1):
+                yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}:{number}: not UTF-8 ({error.reason}); convert the file to UTF-8") from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path}: broken gzip data after line {number} ({error}); get the file again") from error
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[TextIO]:
+    """Open a text file that becomes `path` when the block ends, and vanishes when the block raises; .gz packs it.
+
+    Its bytes depend on nothing but what is written: line feeds on every system, no time stamp in gzip's header.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        with (
+            open(unfinished, "wb") as raw,
+            _packed(raw, path) as packed,
+            io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as file,
+        ):
+            yield file
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _packed(raw, path: Path):
+    if not path.name.endswith(".gz"):
+        return raw
+    return gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0)
