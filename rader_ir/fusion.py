@@ -1,0 +1,139 @@
+"""Fusing ranked lists: interpolation of normalised scores, and reciprocal rank fusion.
+
+RaDeR (arXiv:2505.18405) mixes dense and BM25 scores, each z-scored per query, as `alpha * dense + (1 - alpha) * bm25`;
+the same sum without normalisation mixes a language model's rating with the score of the first stage. Reciprocal rank
+fusion (Cormack et al., SIGIR 2009) looks at ranks only. Every result is in ranked order, ties by doc_id.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rader_ir.runs import Run, ranked
+
+
+def zscore(scores: np.ndarray) -> np.ndarray:
+    """(score - mean) / population standard deviation, float64 [n] -> [n]; a list of equal scores gives all 0."""
+    scores = np.asarray(scores, dtype=np.float64)
+    if not _varied(scores):
+        return np.zeros_like(scores)
+    scaled = minmax(scores)  # z-scores are the same after it, and a tiny spread cannot round to a deviation of 0
+    return (scaled - scaled.mean()) / scaled.std()
+
+
+def minmax(scores: np.ndarray) -> np.ndarray:
+    """(score - lowest) / (highest - lowest), float64 [n] -> [n] in [0, 1]; a list of equal scores gives all 0."""
+    scores = np.asarray(scores, dtype=np.float64)
+    return (scores - scores.min()) / np.ptp(scores) if _varied(scores) else np.zeros_like(scores)
+
+
+def unchanged(scores: np.ndarray) -> np.ndarray:
+    """The scores as they are, float64 [n] -> [n]."""
+    return np.asarray(scores, dtype=np.float64)
+
+
+NORMALISATIONS = {"zscore": zscore, "minmax": minmax, "none": unchanged}
+
+
+def interpolate(
+    first: Run,
+    second: Run,
+    *,
+    alpha: float = 0.5,
+    normalise: str = "zscore",
+    over: str = "topk",
+    missing: str = "min",
+    depth: int = 1000,
+) -> Run:
+    """Fuse two runs: score = alpha * first + (1 - alpha) * second, each normalised per query.
+
+    A query that only one run has, or whose other list is empty, is fused as if the other list gave 0 to every document.
+
+    Args:
+        first: the run that `alpha` weighs, by custom the dense one.
+        second: the other run.
+        alpha: weight in [0, 1].
+        normalise: "zscore", "minmax" or "none".
+        over: "topk" cuts each list to its first `depth` documents before statistics and fusion; "all" takes every
+            document.
+        missing: what a document gets from the list that lacks it: "min", that list's lowest normalised score; "drop"
+            fuses only documents that both lists have, so a query that only one run has ends with an empty list.
+        depth: see `over`.
+
+    Returns:
+        The queries of `first`, then those only `second` has; up to 2 * depth documents each.
+
+    Raises:
+        ValueError: an unknown choice, an alpha outside [0, 1], or a score that is not finite.
+    """
+    _check_choice("normalise", normalise, NORMALISATIONS)
+    _check_choice("over", over, ("topk", "all"))
+    _check_choice("missing", missing, ("min", "drop"))
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha {alpha} is outside [0, 1]; it is the weight of the first run")
+    kept = depth if over == "topk" else None
+    fused: Run = {}
+    for query_id in {**first, **second}:
+        left, right = (_normalised(run.get(query_id, {}), query_id, kept, normalise) for run in (first, second))
+        fused[query_id] = _weighted(left, right, alpha, missing)
+    return fused
+
+
+def reciprocal_rank(runs: Sequence[Run], *, k: int = 60, depth: int = 1000) -> Run:
+    """Fuse runs by ranks: a document scores the sum of 1 / (k + rank) over the lists with it in their first `depth`.
+
+    Ranks start at 1. Queries come in the order in which the runs first name them.
+
+    Raises:
+        ValueError: no run, a k below 0, or a score that is not finite.
+    """
+    if not runs:
+        raise ValueError("reciprocal_rank got no run; give at least one")
+    if k < 0:
+        raise ValueError(f"k {k} is below 0; the customary value is 60")
+    fused: Run = {}
+    for run in runs:
+        for query_id, scores in run.items():
+            _check_finite(scores, query_id)
+            sums = fused.setdefault(query_id, {})
+            for rank, (doc_id, _) in enumerate(ranked(scores, depth), start=1):
+                sums[doc_id] = sums.get(doc_id, 0.0) + 1 / (k + rank)
+    return {query_id: dict(ranked(sums)) for query_id, sums in fused.items()}
+
+
+def _normalised(scores: Mapping[str, float], query_id: str, depth: int | None, normalise: str) -> dict[str, float]:
+    _check_finite(scores, query_id)
+    rows = ranked(scores, depth)  # a fixed order, so that sums do not depend on the dict's
+    values = NORMALISATIONS[normalise](np.array([score for _, score in rows], dtype=np.float64))
+    return dict(zip((doc_id for doc_id, _ in rows), values.tolist(), strict=True))
+
+
+def _weighted(left: Mapping[str, float], right: Mapping[str, float], alpha: float, missing: str) -> dict[str, float]:
+    doc_ids = left.keys() & right.keys() if missing == "drop" else left.keys() | right.keys()
+    left_lowest, right_lowest = min(left.values(), default=0.0), min(right.values(), default=0.0)
+    return dict(
+        ranked(
+            {
+                doc_id: alpha * left.get(doc_id, left_lowest) + (1 - alpha) * right.get(doc_id, right_lowest)
+                for doc_id in doc_ids
+            }
+        )
+    )
+
+
+def _varied(scores: np.ndarray) -> bool:
+    return scores.size > 0 and scores.min() < scores.max()
+
+
+def _check_choice(name: str, value: str, choices) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} {value!r} is unknown; choose {', '.join(map(repr, choices))}")
+
+
+def _check_finite(scores: Mapping[str, float], query_id: str) -> None:
+    for doc_id, score in scores.items():
+        if not math.isfinite(score):
+            raise ValueError(
+                f"query {query_id!r}, document {doc_id!r}: score {score!r} is not finite; mend the run first"
+            )
