@@ -1,0 +1,206 @@
+"""Documents and queries from files and from ir_datasets, as (id, text) pairs and {id: text}.
+
+A source is the path of a JSONL or TSV file, plain or .gz, or `irds:NAME`. Documents stream, so a corpus may be larger
+than memory; a bad record stops the reading with the file and line named, for a text silently lost would show up as a
+bad score.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rader_ir.files import numbered_lines
+
+FIELDS = ("title", "name", "text", "sentences", "contents")
+DOC_ID_FIELDS = (
+    "doc_id",
+    "docid",
+    "docno",
+    "_id",
+    "id",
+)  # ours and ir_datasets', Pyserini's, PyTerrier's, BEIR's, plain
+QUERY_ID_FIELDS = ("query_id", "qid", "_id", "id")
+EXCLUDED_RELEVANCE = -100  # how ir_datasets marks BRIGHT's excluded documents among the judgements
+_FORMATS = (".jsonl", ".jsonl.gz", ".tsv", ".tsv.gz")
+
+
+def read_documents(source: str | Path, *, fields: Sequence[str] | None = None) -> Iterator[tuple[str, str]]:
+    """Stream (doc_id, text) of every document.
+
+    The id is the first of `doc_id`, `docid`, `docno`, `_id`, `id` that a record has; integers become text. The text
+    joins `fields` by newline, each list joined by a blank, empty ones dropped. TSV rows are `id<TAB>text`. Ids are not
+    checked for being unique: that takes memory, and whoever stores the documents knows them.
+
+    Args:
+        source: a path ending in .jsonl, .tsv, or either with .gz; or `irds:NAME`.
+        fields: names that every record must have; by default those of title, name, text, sentences, contents it has.
+
+    Raises:
+        ValueError: an unknown kind of source; a broken record, an id or a text missing, empty or of the wrong type.
+        ModuleNotFoundError: an `irds:` source without ir_datasets.
+    """
+    records = _records(source, fields, kind="docs")
+    return ((_id(record, DOC_ID_FIELDS, where), _text(record, fields, FIELDS, where)) for where, record in records)
+
+
+def read_queries(
+    source: str | Path, *, fields: Sequence[str] | None = None
+) -> tuple[dict[str, str], dict[str, frozenset[str]]]:
+    """Read ({query_id: text}, {query_id: excluded doc_ids}), the latter only of queries that exclude documents.
+
+    Ids and texts are found as in `read_documents`, ids among `query_id`, `qid`, `_id`, `id`, and `query` being one more
+    default field. A record's `excluded_ids` is a list of doc_ids that must not be ranked for it; absent, null, [] or
+    ["N/A"] mean none. Of ir_datasets they are the documents judged -100.
+
+    Raises:
+        ValueError: as `read_documents`; a query_id that stands twice; `excluded_ids` that is no list of ids.
+        ModuleNotFoundError: an `irds:` source without ir_datasets.
+    """
+    queries: dict[str, str] = {}
+    excluded: dict[str, frozenset[str]] = {}
+    for where, record in _records(source, fields, kind="queries"):
+        query_id = _id(record, QUERY_ID_FIELDS, where)
+        if query_id in queries:
+            raise ValueError(f"{where}: query id {query_id!r} stands twice; keep one record")
+        queries[query_id] = _text(record, fields, (*FIELDS, "query"), where)
+        if doc_ids := _excluded(record, where):
+            excluded[query_id] = doc_ids
+    return queries, excluded | (_judged_excluded(source) if _is_irds(source) else {})
+
+
+def load_irds(name: str):
+    """Open a dataset of ir_datasets by its name; nothing is downloaded before it is iterated.
+
+    Raises:
+        ModuleNotFoundError: ir_datasets is not installed.
+        ValueError: it has no dataset of that name.
+    """
+    try:
+        import ir_datasets
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("ir_datasets is not installed; run: pip install 'rader-ir[irds]'") from error
+    try:
+        return ir_datasets.load(name)
+    except KeyError:
+        raise ValueError(f"ir_datasets has no dataset {name!r}; see https://ir-datasets.com") from None
+
+
+def excluded_in_qrels(dataset) -> dict[str, frozenset[str]]:
+    """{query_id: doc_ids judged -100} of an ir_datasets dataset whose relevance levels include it, {} of any other."""
+    if not dataset.has_qrels() or EXCLUDED_RELEVANCE not in dataset.qrels_defs():
+        return {}
+    doc_ids: dict[str, set[str]] = {}
+    for judgement in dataset.qrels_iter():
+        if judgement.relevance == EXCLUDED_RELEVANCE:
+            doc_ids.setdefault(judgement.query_id, set()).add(judgement.doc_id)
+    return {query_id: frozenset(found) for query_id, found in doc_ids.items()}
+
+
+def _is_irds(source) -> bool:
+    return str(source).startswith("irds:")
+
+
+def _judged_excluded(source) -> dict[str, frozenset[str]]:
+    return excluded_in_qrels(load_irds(str(source).removeprefix("irds:")))
+
+
+def _records(source, fields, *, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(where it stands, record) of each record; what can be told without reading is refused at once."""
+    if isinstance(fields, str):
+        raise ValueError(f"fields {fields!r} is one string; give a list of names")
+    if _is_irds(source):
+        return _irds_records(str(source), kind)
+    path = Path(source)
+    if not path.name.endswith(_FORMATS):
+        raise ValueError(f"{path}: unknown kind of file; expected {', '.join(_FORMATS)}, or irds:NAME")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    if path.name.endswith((".jsonl", ".jsonl.gz")):
+        return _jsonl_records(path)
+    if fields is not None:
+        raise ValueError(f"{path}: a TSV file has one text and no fields; leave fields out")
+    return _tsv_records(path)
+
+
+def _irds_records(source: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    dataset = load_irds(source.removeprefix("irds:"))
+    if not getattr(dataset, f"has_{kind}")():
+        raise ValueError(f"{source} has no {kind}; see what it provides at https://ir-datasets.com")
+    rows = getattr(dataset, f"{kind}_iter")()
+    return ((f"{source}, record {number}", row._asdict()) for number, row in enumerate(rows, start=1))
+
+
+def _jsonl_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, line in numbered_lines(path):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}:{number}: broken JSON ({error.msg} at column {error.colno})") from error
+        if not isinstance(record, dict):
+            raise ValueError(f"{path}:{number}: a {type(record).__name__}; expected one JSON object per line")
+        yield f"{path}:{number}", record
+
+
+def _tsv_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, line in numbered_lines(path):
+        name, tab, text = line.partition("\t")
+        if not tab:
+            raise ValueError(f"{path}:{number}: no tab in {line[:80]!r}; expected id<TAB>text")
+        yield f"{path}:{number}", {"id": name, "text": text}
+
+
+def _id(record: Mapping[str, Any], names: Sequence[str], where: str) -> str:
+    name = next((name for name in names if name in record), None)
+    if name is None:
+        raise ValueError(f"{where}: no id; expected one of {', '.join(names)}, the record has {', '.join(record)}")
+    return _checked_id(record[name], f"{where}: {name}")
+
+
+def _checked_id(value: Any, where: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"{where} is {value!r}; expected a string or an integer")
+    value = _encodable(str(value), where)
+    if not value.strip() or any(character in value for character in "\t\r\n"):
+        raise ValueError(f"{where} is {value!r}; an id may not be empty nor hold a tab or line break")
+    return value
+
+
+def _text(record: Mapping[str, Any], fields: Sequence[str] | None, default: Sequence[str], where: str) -> str:
+    names = fields if fields is not None else [name for name in default if name in record]
+    if lacking := [name for name in names if name not in record]:
+        raise ValueError(f"{where}: no field {lacking[0]!r}; the record has {', '.join(record)}")
+    if not names:
+        expected, present = ", ".join(default), ", ".join(record)
+        raise ValueError(f"{where}: no text; expected {expected}, the record has {present}: name the right fields")
+    text = "\n".join(filter(str.strip, (_flat(record[name], f"{where}: {name}") for name in names)))
+    if not text:
+        raise ValueError(f"{where}: the text is empty or null in {', '.join(names)}; leave the record out")
+    return _encodable(text, where)
+
+
+def _flat(value: Any, where: str) -> str:
+    """A field as one string: null is empty, a list is joined by blanks without its empty items."""
+    items = value if isinstance(value, list | tuple) else [value]
+    texts = [item for item in items if item is not None]
+    if wrong := [item for item in texts if not isinstance(item, str)]:
+        raise ValueError(
+            f"{where} holds {str(wrong[0])[:40]!r}, a {type(wrong[0]).__name__}; expected text or a list of texts"
+        )
+    return " ".join(filter(str.strip, texts))
+
+
+def _encodable(text: str, where: str) -> str:
+    """JSON can spell half a surrogate pair, which no tokenizer and no file takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{where}: half a surrogate pair at character {error.start}; mend the text") from None
+    return text
+
+
+def _excluded(record: Mapping[str, Any], where: str) -> frozenset[str]:
+    doc_ids = record.get("excluded_ids") or []
+    if not isinstance(doc_ids, list | tuple):
+        raise ValueError(f"{where}: excluded_ids is {doc_ids!r}; expected a list of doc_ids")
+    return frozenset(_checked_id(doc_id, f"{where}: excluded_ids") for doc_id in doc_ids if doc_id != "N/A")
