@@ -18,7 +18,7 @@ DOORS = ("rader_ir.pyserini", "rader_ir.cli", "pyterrier_rader")
 
 # A module takes the floor of its longest listed prefix. A new module of rader_ir needs a line here.
 FLOORS = {
-    0: "runs fusion orderings answers prompts checkpoints bright corpus passages evaluation mcts java",
+    0: "files runs fusion orderings answers prompts checkpoints bright corpus passages evaluation mcts java",
     1: "tokens encoder cross_encoder index index_writer bm25 lm equivalence reports doctor",
     2: "rerank interleaved rag quickstart",
     3: "synth train",
