@@ -1,0 +1,203 @@
+"""Dense encoder: texts to vectors as a checkpoint was trained to make them (RaDeR, arXiv:2505.18405, section 3).
+
+A query or document is written in the checkpoint's form, its end token kept under truncation, pooled by its mask and given unit
+length, so that an inner product is a cosine. Vectors come in the caller's order and do not depend on the batch size beyond
+rounding (1e-6 in float32).
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from rader_ir import loading
+from rader_ir.checkpoints import DEFAULT_RETRIEVER, Checkpoint, find_checkpoint
+from rader_ir.prompts import fill
+from rader_ir.tokens import Ids, TextTokens, for_each_batch, pad
+from rader_ir.weights import fetch
+
+logger = logging.getLogger(__name__)
+
+
+class Encoder:
+    """Vectors of queries and documents. Nothing is loaded or downloaded before the first text.
+
+    Args:
+        checkpoint: a name, a folder, a hub id or a `Checkpoint`.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`; None takes the best one here.
+        dtype: `float32`, `bfloat16` or `float16`; None takes bfloat16 on CUDA and float32 elsewhere.
+        batch_tokens: tokens per batch, padding included.
+        max_query_length, max_doc_length: tokens, in place of the checkpoint's.
+        instruction: put before every query by the form's `{instruction}`, as BRIGHT's task instructions are.
+        forms: `rader`, `tevatron` or `plain`, in place of the checkpoint's own forms.
+        revision: of the hub repository.
+        verbose: whether to show a progress bar.
+
+    Raises:
+        ValueError, FileNotFoundError: an unknown checkpoint or option (now), or files that cannot be had (at the first text).
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | os.PathLike | Checkpoint = DEFAULT_RETRIEVER,
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+        batch_tokens: int = 8192,
+        max_query_length: int | None = None,
+        max_doc_length: int | None = None,
+        instruction: str = "",
+        forms: str | None = None,
+        revision: str | None = None,
+        verbose: bool = False,
+    ):
+        self.checkpoint = find_checkpoint(checkpoint, forms=forms, revision=revision)
+        if self.checkpoint.settled and self.checkpoint.head != "vector":
+            raise ValueError(f"checkpoint {self.checkpoint.name!r} scores pairs; open it with CrossEncoder")
+        self.forms = forms
+        self.device, self.dtype, self.batch_tokens = device, dtype, batch_tokens
+        self.max_query_length, self.max_doc_length = max_query_length, max_doc_length
+        self.instruction, self.verbose = instruction, verbose
+        self.truncated = 0
+        self._loaded: loading.Loaded | None = None
+        self._tokens: TextTokens | None = None
+
+    def encode_queries(self, texts: Sequence[str], instructions: Sequence[str] | None = None) -> np.ndarray:
+        """Vectors of queries, float32 [n, d], in the order of `texts`.
+
+        Args:
+            texts: questions, reasoning, or any queries.
+            instructions: one per text, in place of the encoder's own.
+
+        Raises:
+            ValueError: a text that is no string, or lists of unequal length.
+        """
+        if instructions is None:
+            instructions = [self.instruction] * len(texts)
+        elif len(instructions) != len(texts):
+            raise ValueError(f"{len(instructions)} instructions were given for {len(texts)} queries; give one for each")
+        _check_texts(texts, "query")
+        form = self._settled().query_form
+        whole = [fill(form, instruction=i, text=t) for i, t in zip(instructions, texts, strict=True)]
+        return self._encode(whole, self.max_query_length or self._settled().max_query_length, "queries")
+
+    def encode_docs(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of documents, float32 [n, d], in the order of `texts`.
+
+        Raises:
+            ValueError: a text that is no string.
+        """
+        _check_texts(texts, "document")
+        form = self._settled().doc_form
+        whole = [fill(form, text=text) for text in texts]
+        return self._encode(whole, self.max_doc_length or self._settled().max_doc_length, "documents")
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector; opens the model."""
+        return self._open().model.config.hidden_size
+
+    def describe(self) -> dict:
+        """What makes these vectors what they are, for indexes and caches; fetches the files, loads no weights."""
+        settled = self._settled()
+        described = {"checkpoint": settled.name, "revision": settled.revision, "weights": self._weights_id}
+        for name in ("query_form", "doc_form", "pooling", "eos", "normalise", "causal"):
+            described[name] = getattr(settled, name)
+        described["max_query_length"] = self.max_query_length or settled.max_query_length
+        described["max_doc_length"] = self.max_doc_length or settled.max_doc_length
+        described["instruction"] = self.instruction
+        return described
+
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with anything in `describe` or with the dtype."""
+        device = loading.choose_device(self.device)
+        told = {**self.describe(), "dtype": str(loading.choose_dtype(self.dtype, device))}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+    def unload(self) -> None:
+        """Free the model; the next text loads it again."""
+        if self._loaded is not None:
+            loading.unload(self._loaded)
+        self._loaded = self._tokens = None
+
+    def _settled(self) -> Checkpoint:
+        if not self.checkpoint.settled:
+            self.checkpoint = find_checkpoint(fetch(self.checkpoint).checkpoint, forms=self.forms)
+            if self.checkpoint.head != "vector":
+                raise ValueError(f"checkpoint {self.checkpoint.name!r} scores pairs; open it with CrossEncoder")
+        return self.checkpoint
+
+    @property
+    def _weights_id(self) -> str:
+        return fetch(self.checkpoint).weights_id
+
+    def _open(self) -> loading.Loaded:
+        if self._loaded is None:
+            self._loaded = loading.live(self._settled(), device=self.device, dtype=self.dtype)
+            self._tokens = TextTokens(self._loaded.tokenizer, self._settled())
+        return self._loaded
+
+    def _encode(self, texts: list[str], max_length: int, what: str) -> np.ndarray:
+        if not texts:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        loaded = self._open()
+        unique = list(dict.fromkeys(texts))
+        ids = self._tokens.texts(unique, max_length)
+        self._count(ids, len(unique), max_length, what)
+        vectors = np.empty((len(unique), self.dimension), dtype=np.float32)
+
+        def step(batch: np.ndarray) -> None:
+            vectors[batch] = self._forward(loaded, [ids.rows[i] for i in batch])
+
+        for_each_batch(ids.lengths, self.batch_tokens, step, description=f"encode {what}", verbose=self.verbose)
+        if len(unique) == len(texts):
+            return vectors
+        place = {text: i for i, text in enumerate(unique)}
+        return vectors[[place[text] for text in texts]]
+
+    def _count(self, ids: Ids, total: int, max_length: int, what: str) -> None:
+        self.truncated += ids.truncated
+        if ids.truncated:
+            logger.info("%d of %d %s were cut to %d tokens", ids.truncated, total, what, max_length)
+
+    @torch.inference_mode()
+    def _forward(self, loaded: loading.Loaded, rows: list[list[int]]) -> np.ndarray:
+        inputs = pad(rows, loaded.model.config.pad_token_id, loaded.device)
+        hidden = loaded.model(**inputs, use_cache=False).last_hidden_state
+        pooled = POOL[self.checkpoint.pooling](hidden, inputs["attention_mask"]).float()
+        if self.checkpoint.normalise:
+            pooled = torch.nn.functional.normalize(pooled, dim=-1)
+        return pooled.cpu().numpy()
+
+
+def last_token(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Hidden state of each text's last real token, whichever side is padded. hidden: [B, T, D]; mask: [B, T] -> [B, D]."""
+    positions = torch.arange(mask.shape[1], device=mask.device)
+    last = (mask * positions).argmax(dim=1)
+    return hidden[torch.arange(len(hidden), device=hidden.device), last]
+
+
+def mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean of each text's real tokens. hidden: [B, T, D]; mask: [B, T] -> [B, D]."""
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+def first_token(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Hidden state of each text's first real token. hidden: [B, T, D]; mask: [B, T] -> [B, D]."""
+    return hidden[torch.arange(len(hidden), device=hidden.device), mask.argmax(dim=1)]
+
+
+POOL = {"last": last_token, "mean": mean, "first": first_token}
+
+
+def _check_texts(texts: Sequence[str], what: str) -> None:
+    if isinstance(texts, str):
+        raise ValueError(f"one string was given where a list of texts was expected; write [{texts[:30]!r}]")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(f"{what} {i} is {text!r} ({type(text).__name__}), not a text; give strings")

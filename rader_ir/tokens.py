@@ -1,0 +1,164 @@
+"""Texts to token ids to batches: the end token kept under truncation, lengths sorted, batches bounded by tokens.
+
+RaDeR's models read the state of an end token that is appended after the cut (Tevatron's `append_eos`), so a text is cut to one
+token less than its limit. Batches hold texts of similar length and a fixed number of tokens, padding included; one that does
+not fit into memory is halved and tried again, and nothing that was computed is lost.
+"""
+
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from rader_ir.checkpoints import Checkpoint
+from rader_ir.prompts import fill
+
+
+@dataclass(frozen=True)
+class Ids:
+    """Token ids of each text, and how many texts were cut to fit."""
+
+    rows: list[list[int]]
+    truncated: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.array([len(row) for row in self.rows], dtype=np.int64)
+
+
+class TextTokens:
+    """Token ids as one checkpoint wants them.
+
+    Args:
+        tokenizer: a fast tokenizer of transformers; its own special tokens (a beginning token, [CLS] and [SEP]) are kept.
+        checkpoint: forms and end-token policy.
+
+    Raises:
+        ValueError: an end token is to be appended, and the tokenizer has none.
+    """
+
+    def __init__(self, tokenizer, checkpoint: Checkpoint):
+        self.tokenizer, self.checkpoint = tokenizer, checkpoint
+        bare = self._encode(["a"])[0]
+        dressed = tokenizer("a")["input_ids"]
+        start = next(i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare)
+        self.head, self.tail = dressed[:start], dressed[start + len(bare) :]
+        if checkpoint.eos == "append":
+            if tokenizer.eos_token_id is None:
+                raise ValueError(f"checkpoint {checkpoint.name!r} appends an end token, and its tokenizer has none")
+            if self.tail[-1:] != [tokenizer.eos_token_id]:
+                self.tail = [*self.tail, tokenizer.eos_token_id]
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        return self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+
+    def texts(self, texts: Sequence[str], max_length: int) -> Ids:
+        """Ids of whole texts, forms already filled, cut on the right to `max_length` with the end kept."""
+        room = max_length - len(self.head) - len(self.tail)
+        bodies = self._encode(texts)
+        return Ids([self.head + body[:room] + self.tail for body in bodies], sum(len(body) > room for body in bodies))
+
+    def pairs(self, queries: Sequence[str], docs: Sequence[str], instruction: str, max_length: int) -> Ids:
+        """Ids of `pair_form` filled with each query and document; only the document is cut.
+
+        Raises:
+            ValueError: a query that leaves no room for any document.
+        """
+        form = self.checkpoint.pair_form
+        lead, _, rest = form.partition("{document}")
+        leads = {query: fill(lead, instruction=instruction, query=query) for query in dict.fromkeys(queries)}
+        whole = [leads[query] + doc + rest for query, doc in zip(queries, docs, strict=True)]
+        room = max_length - len(self.head) - len(self.tail)
+        bodies = self._encode(whole)
+        rest_ids = self._encode([rest])[0] if rest else []
+        truncated = 0
+        for i, body in enumerate(bodies):
+            if len(body) > room:
+                self._check_room(leads[queries[i]], room - len(rest_ids), max_length)
+                # past the cut the words after the document are tokenised on their own
+                uncut = self._encode([leads[queries[i]] + docs[i]])[0] if rest else body
+                bodies[i] = uncut[: room - len(rest_ids)] + rest_ids
+                truncated += 1
+        return Ids([self.head + body + self.tail for body in bodies], truncated)
+
+    def _check_room(self, lead: str, room: int, max_length: int) -> None:
+        length = len(self._encode([lead])[0])
+        if length >= room:
+            raise ValueError(
+                f"a query of {length} tokens leaves no room for a document within {max_length}; shorten the query "
+                f"({lead[:60]!r}...) or raise max_length"
+            )
+
+
+def batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
+    """Positions grouped into batches of similar length, longest first.
+
+    A batch's longest text times its size stays within `budget` tokens; a longer text is a batch of its own.
+
+    >>> [batch.tolist() for batch in batches(np.array([3, 9, 4, 2]), 10)]
+    [[1], [2, 0], [3]]
+    """
+    order = np.argsort(-lengths, kind="stable")
+    groups, start = [], 0
+    while start < len(order):
+        size = max(1, budget // max(1, int(lengths[order[start]])))
+        groups.append(order[start : start + size])
+        start += size
+    return groups
+
+
+def pad(rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> dict[str, torch.Tensor]:
+    """Rows padded on the right: `input_ids` and `attention_mask`, each [B, T]."""
+    width = max(map(len, rows))
+    ids = np.full((len(rows), width), pad_id, dtype=np.int64)
+    mask = np.zeros((len(rows), width), dtype=np.int64)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+        mask[i, : len(row)] = 1
+    return {
+        "input_ids": torch.from_numpy(ids).to(device),
+        "attention_mask": torch.from_numpy(mask).to(device),
+    }
+
+
+def for_each_batch(
+    lengths: np.ndarray, budget: int, step: Callable[[np.ndarray], None], *, description: str, verbose: bool = False
+) -> None:
+    """Call `step` with the positions of each batch; halve a batch that does not fit into memory.
+
+    Raises:
+        MemoryError: a single text does not fit.
+    """
+    waiting = batches(lengths, budget)[::-1]
+    with tqdm(total=len(lengths), desc=description, unit="text", disable=not verbose) as progress:
+        while waiting:
+            batch = waiting.pop()
+            if len(batch) > 1 and int(lengths[batch[0]]) * len(batch) > budget:  # the budget has shrunk meanwhile
+                waiting += np.array_split(batch, 2)[::-1]
+                continue
+            if _fits(step, batch):
+                progress.update(len(batch))
+                continue
+            longest = int(lengths[batch].max())
+            if len(batch) == 1:
+                raise MemoryError(f"one text of {longest} tokens does not fit into memory; lower the maximum length")
+            budget = max(longest, longest * len(batch) // 2)
+            waiting += np.array_split(batch, 2)[::-1]
+
+
+def _fits(step: Callable[[np.ndarray], None], batch: np.ndarray) -> bool:
+    try:
+        step(batch)
+        return True
+    except torch.OutOfMemoryError:
+        pass
+    except RuntimeError as error:  # the CPU's allocator has no error of its own
+        if "not enough memory" not in str(error) and "can't allocate memory" not in str(error):
+            raise
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return False

