@@ -48,7 +48,9 @@ def _refuse_other_kinds(config: dict, folder: Path) -> None:
     kind = config.get("peft_type")
     if kind != "LORA" or config.get("use_dora") or config.get("alora_invocation_tokens"):
         kind = "DoRA" if config.get("use_dora") else kind
-        raise ValueError(f"{folder}: adapters of kind {kind!r} cannot be merged here; merge it with peft and save the model")
+        raise ValueError(
+            f"{folder}: adapters of kind {kind!r} cannot be merged here; merge it with peft and save the model"
+        )
 
 
 def _change(module: str, down: torch.Tensor, up: torch.Tensor, config: dict) -> torch.Tensor:

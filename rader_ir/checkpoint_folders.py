@@ -11,8 +11,10 @@ CONFIG_FILE = "rader_config.json"
 
 # model_type of architectures that attend both ways; every other one is taken for a causal decoder
 BIDIRECTIONAL = frozenset(
-    "albert bert camembert deberta deberta-v2 distilbert electra eurobert longformer modernbert mpnet nomic_bert roberta "
-    "xlm-roberta xlm-roberta-xl".split()
+    {
+        *("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "eurobert", "longformer"),
+        *("modernbert", "mpnet", "nomic_bert", "roberta", "xlm-roberta", "xlm-roberta-xl"),
+    }
 )
 _DEFAULT_LENGTH = {"decoder": 3900, "encoder": 512}
 

@@ -84,7 +84,7 @@ class Checkpoint:
         for option, needed in wanted.items():
             form = getattr(self, option)
             if form is not None and needed - fields_of(form):
-                missing = ", ".join("{%s}" % name for name in sorted(needed - fields_of(form)))
+                missing = ", ".join(f"{{{name}}}" for name in sorted(needed - fields_of(form)))
                 raise ValueError(f"checkpoint {self.name!r}: {option} {form!r} lacks {missing}")
         for option in ("max_query_length", "max_doc_length"):
             if not isinstance(getattr(self, option), int) or getattr(self, option) < 4:
@@ -212,4 +212,3 @@ def write_config(folder: str | os.PathLike, checkpoint: Checkpoint) -> None:
     temporary = Path(folder) / f"{CONFIG_FILE}.part"
     temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     os.replace(temporary, Path(folder) / CONFIG_FILE)
-

@@ -5,9 +5,6 @@ length, so that an inner product is a cosine. Vectors come in the caller's order
 rounding (1e-6 in float32).
 """
 
-import hashlib
-import json
-import logging
 import os
 from collections.abc import Sequence
 
@@ -15,15 +12,13 @@ import numpy as np
 import torch
 
 from rader_ir import loading
-from rader_ir.checkpoints import DEFAULT_RETRIEVER, Checkpoint, find_checkpoint
+from rader_ir.checkpoints import DEFAULT_RETRIEVER, Checkpoint
 from rader_ir.prompts import fill
-from rader_ir.tokens import Ids, TextTokens, for_each_batch, pad
-from rader_ir.weights import fetch
-
-logger = logging.getLogger(__name__)
+from rader_ir.text_model import TextModel, check_texts
+from rader_ir.tokens import for_each_batch, pad
 
 
-class Encoder:
+class Encoder(TextModel):
     """Vectors of queries and documents. Nothing is loaded or downloaded before the first text.
 
     Args:
@@ -55,16 +50,17 @@ class Encoder:
         revision: str | None = None,
         verbose: bool = False,
     ):
-        self.checkpoint = find_checkpoint(checkpoint, forms=forms, revision=revision)
-        if self.checkpoint.settled and self.checkpoint.head != "vector":
-            raise ValueError(f"checkpoint {self.checkpoint.name!r} scores pairs; open it with CrossEncoder")
-        self.forms = forms
-        self.device, self.dtype, self.batch_tokens = device, dtype, batch_tokens
+        super().__init__(
+            checkpoint,
+            device=device,
+            dtype=dtype,
+            batch_tokens=batch_tokens,
+            instruction=instruction,
+            forms=forms,
+            revision=revision,
+            verbose=verbose,
+        )
         self.max_query_length, self.max_doc_length = max_query_length, max_doc_length
-        self.instruction, self.verbose = instruction, verbose
-        self.truncated = 0
-        self._loaded: loading.Loaded | None = None
-        self._tokens: TextTokens | None = None
 
     def encode_queries(self, texts: Sequence[str], instructions: Sequence[str] | None = None) -> np.ndarray:
         """Vectors of queries, float32 [n, d], in the order of `texts`.
@@ -80,10 +76,10 @@ class Encoder:
             instructions = [self.instruction] * len(texts)
         elif len(instructions) != len(texts):
             raise ValueError(f"{len(instructions)} instructions were given for {len(texts)} queries; give one for each")
-        _check_texts(texts, "query")
-        form = self._settled().query_form
+        check_texts(texts, "query")
+        form = self.settled().query_form
         whole = [fill(form, instruction=i, text=t) for i, t in zip(instructions, texts, strict=True)]
-        return self._encode(whole, self.max_query_length or self._settled().max_query_length, "queries")
+        return self._encode(whole, self.max_query_length or self.settled().max_query_length, "queries")
 
     def encode_docs(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of documents, float32 [n, d], in the order of `texts`.
@@ -91,64 +87,34 @@ class Encoder:
         Raises:
             ValueError: a text that is no string.
         """
-        _check_texts(texts, "document")
-        form = self._settled().doc_form
+        check_texts(texts, "document")
+        form = self.settled().doc_form
         whole = [fill(form, text=text) for text in texts]
-        return self._encode(whole, self.max_doc_length or self._settled().max_doc_length, "documents")
+        return self._encode(whole, self.max_doc_length or self.settled().max_doc_length, "documents")
 
     @property
     def dimension(self) -> int:
-        """Length of a vector; opens the model."""
-        return self._open().model.config.hidden_size
+        """Length of a vector, from the checkpoint's configuration; fetches the files, loads no weights."""
+        return loading.dimension(self.files())
 
     def describe(self) -> dict:
         """What makes these vectors what they are, for indexes and caches; fetches the files, loads no weights."""
-        settled = self._settled()
-        described = {"checkpoint": settled.name, "revision": settled.revision, "weights": self._weights_id}
-        for name in ("query_form", "doc_form", "pooling", "eos", "normalise", "causal"):
-            described[name] = getattr(settled, name)
-        described["max_query_length"] = self.max_query_length or settled.max_query_length
-        described["max_doc_length"] = self.max_doc_length or settled.max_doc_length
-        described["instruction"] = self.instruction
-        return described
-
-    def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with anything in `describe` or with the dtype."""
-        device = loading.choose_device(self.device)
-        told = {**self.describe(), "dtype": str(loading.choose_dtype(self.dtype, device))}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-
-    def unload(self) -> None:
-        """Free the model; the next text loads it again."""
-        if self._loaded is not None:
-            loading.unload(self._loaded)
-        self._loaded = self._tokens = None
-
-    def _settled(self) -> Checkpoint:
-        if not self.checkpoint.settled:
-            self.checkpoint = find_checkpoint(fetch(self.checkpoint).checkpoint, forms=self.forms)
-            if self.checkpoint.head != "vector":
-                raise ValueError(f"checkpoint {self.checkpoint.name!r} scores pairs; open it with CrossEncoder")
-        return self.checkpoint
-
-    @property
-    def _weights_id(self) -> str:
-        return fetch(self.checkpoint).weights_id
-
-    def _open(self) -> loading.Loaded:
-        if self._loaded is None:
-            self._loaded = loading.live(self._settled(), device=self.device, dtype=self.dtype)
-            self._tokens = TextTokens(self._loaded.tokenizer, self._settled())
-        return self._loaded
+        settled = self.settled()
+        facts = {name: getattr(settled, name) for name in ("query_form", "doc_form", "pooling", "normalise")}
+        lengths = {
+            "max_query_length": self.max_query_length or settled.max_query_length,
+            "max_doc_length": self.max_doc_length or settled.max_doc_length,
+        }
+        return {**super().describe(), **facts, **lengths, "dimension": self.dimension}
 
     def _encode(self, texts: list[str], max_length: int, what: str) -> np.ndarray:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
-        loaded = self._open()
+        loaded = self.open()
         unique = list(dict.fromkeys(texts))
         ids = self._tokens.texts(unique, max_length)
-        self._count(ids, len(unique), max_length, what)
-        vectors = np.empty((len(unique), self.dimension), dtype=np.float32)
+        self._count(ids, what, max_length)
+        vectors = np.empty((len(unique), loaded.model.config.hidden_size), dtype=np.float32)
 
         def step(batch: np.ndarray) -> None:
             vectors[batch] = self._forward(loaded, [ids.rows[i] for i in batch])
@@ -159,15 +125,10 @@ class Encoder:
         place = {text: i for i, text in enumerate(unique)}
         return vectors[[place[text] for text in texts]]
 
-    def _count(self, ids: Ids, total: int, max_length: int, what: str) -> None:
-        self.truncated += ids.truncated
-        if ids.truncated:
-            logger.info("%d of %d %s were cut to %d tokens", ids.truncated, total, what, max_length)
-
     @torch.inference_mode()
     def _forward(self, loaded: loading.Loaded, rows: list[list[int]]) -> np.ndarray:
         inputs = pad(rows, loaded.model.config.pad_token_id, loaded.device)
-        hidden = loaded.model(**inputs, use_cache=False).last_hidden_state
+        hidden = loaded.model(**inputs, **loaded.options).last_hidden_state
         pooled = POOL[self.checkpoint.pooling](hidden, inputs["attention_mask"]).float()
         if self.checkpoint.normalise:
             pooled = torch.nn.functional.normalize(pooled, dim=-1)
@@ -182,9 +143,9 @@ def last_token(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean of each text's real tokens. hidden: [B, T, D]; mask: [B, T] -> [B, D]."""
-    weights = mask.unsqueeze(-1).to(hidden.dtype)
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+    """Mean of each text's real tokens, in float32. hidden: [B, T, D]; mask: [B, T] -> [B, D]."""
+    weights = mask.unsqueeze(-1).float()
+    return (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
 
 def first_token(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -193,11 +154,3 @@ def first_token(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 POOL = {"last": last_token, "mean": mean, "first": first_token}
-
-
-def _check_texts(texts: Sequence[str], what: str) -> None:
-    if isinstance(texts, str):
-        raise ValueError(f"one string was given where a list of texts was expected; write [{texts[:30]!r}]")
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise ValueError(f"{what} {i} is {text!r} ({type(text).__name__}), not a text; give strings")

@@ -1,8 +1,8 @@
 """From a checkpoint's files to a live model: loaded, its adapter merged, made to attend as it was trained.
 
-No code that comes with a checkpoint is run. Decoders attend causally whatever `is_causal` says, since RaDeR's were trained through
-plain `AutoModel` although gte-Qwen2's configuration carries that flag. One model per checkpoint, device and dtype is alive in a
-process, however many encoders share it.
+No code that comes with a checkpoint is run. Decoders attend causally whatever `is_causal` says, since RaDeR's were trained so,
+through plain `AutoModel`, although gte-Qwen2's configuration carries that flag. One model per checkpoint, device and dtype is
+alive in a process, however many encoders share it.
 """
 
 import logging
@@ -38,6 +38,11 @@ class Loaded:
     def checkpoint(self) -> Checkpoint:
         """With its text path settled."""
         return self.files.checkpoint
+
+    @property
+    def options(self) -> dict:
+        """For the model's forward: a decoder keeps no cache of keys and values here."""
+        return {"use_cache": False} if getattr(self.model.config, "use_cache", False) else {}
 
 
 _live: dict[tuple, Loaded] = {}
@@ -82,7 +87,9 @@ def choose_device(device: str | torch.device | None) -> torch.device:
     except RuntimeError as error:
         raise ValueError(f"device {device!r} is unknown; give 'cpu', 'cuda', 'cuda:0', 'mps' or nothing") from error
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {str(device)!r} was asked for, but torch {torch.__version__} finds no CUDA device here")
+        raise ValueError(
+            f"device {str(device)!r} was asked for, but torch {torch.__version__} finds no CUDA device here"
+        )
     return chosen
 
 
@@ -149,17 +156,28 @@ def _tokenizer(files: Files):
     return tokenizer
 
 
-def _config(files: Files, checkpoint: Checkpoint, tokenizer):
+def dimension(files: Files) -> int:
+    """Length of the model's vectors, read from its configuration."""
+    return _read_config(files).hidden_size
+
+
+def _read_config(files: Files, **options):
     folder = files.base_folder or files.folder
-    options = {"num_labels": 1} if checkpoint.head == "score" and files.base_folder else {}
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **options)
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **options)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
             f"{folder}/config.json describes no model that transformers knows without running foreign code: {error}"
         ) from error
+
+
+def _config(files: Files, checkpoint: Checkpoint, tokenizer):
+    adapted_head = checkpoint.head == "score" and files.base_folder is not None
+    config = _read_config(files, **({"num_labels": 1} if adapted_head else {}))
     if checkpoint.head == "score" and config.num_labels != 1:
-        raise ValueError(f"checkpoint {checkpoint.name!r} gives {config.num_labels} numbers per pair; a reranker gives 1")
+        raise ValueError(
+            f"checkpoint {checkpoint.name!r} gives {config.num_labels} numbers per pair; a reranker gives 1"
+        )
     if checkpoint.causal and getattr(config, "is_causal", True) is False:
         logger.warning(
             "%s: config.json says is_causal=false, which makes attention bidirectional; it is made causal, as the checkpoint "

@@ -14,15 +14,17 @@ import torch
 from tqdm import tqdm
 
 from rader_ir.checkpoints import Checkpoint
+from rader_ir.passages import windows
 from rader_ir.prompts import fill
 
 
 @dataclass(frozen=True)
 class Ids:
-    """Token ids of each text, and how many texts were cut to fit."""
+    """Token ids of each text, how many texts were cut to fit, and for BERT's pairs which segment each token is of."""
 
     rows: list[list[int]]
     truncated: int
+    segments: list[list[int]] | None = None
 
     @property
     def lengths(self) -> np.ndarray:
@@ -62,12 +64,14 @@ class TextTokens:
         return Ids([self.head + body[:room] + self.tail for body in bodies], sum(len(body) > room for body in bodies))
 
     def pairs(self, queries: Sequence[str], docs: Sequence[str], instruction: str, max_length: int) -> Ids:
-        """Ids of `pair_form` filled with each query and document; only the document is cut.
+        """Ids of each query and document in the checkpoint's `pair_form`; only the document is cut.
 
         Raises:
             ValueError: a query that leaves no room for any document.
         """
         form = self.checkpoint.pair_form
+        if form is None:
+            return self._tokenizer_pairs([instruction + query for query in queries], docs, max_length)
         lead, _, rest = form.partition("{document}")
         leads = {query: fill(lead, instruction=instruction, query=query) for query in dict.fromkeys(queries)}
         whole = [leads[query] + doc + rest for query, doc in zip(queries, docs, strict=True)]
@@ -83,6 +87,32 @@ class TextTokens:
                 bodies[i] = uncut[: room - len(rest_ids)] + rest_ids
                 truncated += 1
         return Ids([self.head + body + self.tail for body in bodies], truncated)
+
+    def passages(self, texts: Sequence[str], length: int, stride: int | None) -> list[list[str]]:
+        """Each text cut into passages of `length` tokens that begin every `stride` tokens and reach its end."""
+        options = dict(add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        offsets = self.tokenizer(list(texts), **options)["offset_mapping"] if len(texts) else []
+        return [
+            [
+                text[places[start][0] : places[end - 1][1]]
+                for start, end in windows(len(places), length, stride or length)
+            ]
+            or [text]
+            for text, places in zip(texts, offsets, strict=True)
+        ]
+
+    def _tokenizer_pairs(self, queries: Sequence[str], docs: Sequence[str], max_length: int) -> Ids:
+        lengths = [len(body) for body in self._encode(queries)]
+        room = max_length - self.tokenizer.num_special_tokens_to_add(pair=True)
+        for query, length in zip(queries, lengths, strict=True):
+            if length >= room:
+                self._check_room(query, room, max_length)
+        options = dict(truncation="only_second", max_length=max_length, return_overflowing_tokens=False)
+        made = self.tokenizer(list(queries), list(docs), **options, return_token_type_ids=True, verbose=False)
+        doc_lengths = map(len, self._encode(docs))
+        truncated = sum(q + d > room for q, d in zip(lengths, doc_lengths, strict=True))
+        segments = made["token_type_ids"] if "token_type_ids" in self.tokenizer.model_input_names else None
+        return Ids(made["input_ids"], truncated, segments)
 
     def _check_room(self, lead: str, room: int, max_length: int) -> None:
         length = len(self._encode([lead])[0])

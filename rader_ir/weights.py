@@ -13,7 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import constants, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
 
 from rader_ir.checkpoint_folders import read_json
 from rader_ir.checkpoints import SMALL_RETRIEVER, Checkpoint, read_folder
@@ -79,9 +84,15 @@ def _fetch(checkpoint: Checkpoint) -> Files:
 def _base_of(checkpoint: Checkpoint, base: str) -> Checkpoint:
     from rader_ir.checkpoints import find_checkpoint
 
-    if Path(checkpoint.weights).is_dir() and not Path(base).is_absolute() and (Path(checkpoint.weights) / base).is_dir():
+    if (
+        Path(checkpoint.weights).is_dir()
+        and not Path(base).is_absolute()
+        and (Path(checkpoint.weights) / base).is_dir()
+    ):
         base = str(Path(checkpoint.weights) / base)
-    return replace(find_checkpoint(base), **({"revision": checkpoint.base_revision} if checkpoint.base_revision else {}))
+    return replace(
+        find_checkpoint(base), **({"revision": checkpoint.base_revision} if checkpoint.base_revision else {})
+    )
 
 
 def _folder_of(checkpoint: Checkpoint) -> Path:
@@ -165,7 +176,9 @@ def _check_size(path: Path) -> None:
             header = json.loads(file.read(min(length, size)))
         expected = 8 + length + max(entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__")
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no safetensors file, or its beginning is damaged; fetch or save it again") from error
+        raise ValueError(
+            f"{path} is no safetensors file, or its beginning is damaged; fetch or save it again"
+        ) from error
     if size != expected:
         raise ValueError(f"{path} is half-written: {size} bytes, {expected} expected; fetch or save it again")
 
@@ -197,4 +210,3 @@ def _check_hash(path: Path, checkpoint: Checkpoint) -> None:
             f"{path} is not {checkpoint.name!r}: its sha256 is {found}, expected {checkpoint.sha256}; "
             "install or download it again"
         )
-

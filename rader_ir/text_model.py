@@ -1,0 +1,111 @@
+"""What encoders and cross-encoders share: a checkpoint that opens at the first text, and the text path that belongs to it.
+
+Constructing one finds the checkpoint by name and checks the options; files are fetched when something about them is asked,
+weights are loaded when a text comes. Objects with equal settings share one live model.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+
+from rader_ir import loading
+from rader_ir.checkpoints import Checkpoint, find_checkpoint
+from rader_ir.tokens import Ids, TextTokens
+from rader_ir.weights import Files, fetch
+
+logger = logging.getLogger(__name__)
+
+
+class TextModel:
+    """Base of `Encoder` and `CrossEncoder`; `head` is what their checkpoints must have."""
+
+    head = "vector"
+
+    def __init__(
+        self,
+        checkpoint: str | os.PathLike | Checkpoint,
+        *,
+        device: str | None,
+        dtype: str | None,
+        batch_tokens: int,
+        instruction: str,
+        forms: str | None,
+        revision: str | None,
+        verbose: bool,
+    ):
+        self.forms, self.revision = forms, revision
+        self.checkpoint = self._checked(find_checkpoint(checkpoint, forms=forms, revision=revision))
+        if batch_tokens < 1:
+            raise ValueError(f"batch_tokens is {batch_tokens}; give the tokens that a batch may hold, such as 8192")
+        self.device, self.dtype, self.batch_tokens = device, dtype, batch_tokens
+        self.instruction, self.verbose = instruction, verbose
+        self.truncated = 0
+        self._loaded: loading.Loaded | None = None
+        self._tokens: TextTokens | None = None
+
+    def _checked(self, checkpoint: Checkpoint) -> Checkpoint:
+        if checkpoint.settled and checkpoint.head != self.head:
+            does, opens = (
+                ("scores pairs", "CrossEncoder") if checkpoint.head == "score" else ("makes vectors", "Encoder")
+            )
+            raise ValueError(
+                f"checkpoint {checkpoint.name!r} {does}; open it with {opens}"
+                + (", or rerank by its vectors (system 'biencoder')" if opens == "Encoder" else "")
+            )
+        return checkpoint
+
+    def settled(self) -> Checkpoint:
+        """The checkpoint with everything that only its files can tell; fetches them if need be."""
+        if not self.checkpoint.settled:
+            self.checkpoint = self._checked(find_checkpoint(fetch(self.checkpoint).checkpoint, forms=self.forms))
+        return self.checkpoint
+
+    def files(self) -> Files:
+        """The checkpoint's files on this machine, fetched if need be."""
+        return fetch(self.settled())
+
+    def open(self) -> loading.Loaded:
+        """The live model, loaded if need be."""
+        if self._loaded is None:
+            self._loaded = loading.live(self.settled(), device=self.device, dtype=self.dtype)
+            self._tokens = TextTokens(self._loaded.tokenizer, self.settled())
+        return self._loaded
+
+    def unload(self) -> None:
+        """Free the model; the next text loads it again."""
+        if self._loaded is not None:
+            loading.unload(self._loaded)
+        self._loaded = self._tokens = None
+
+    def describe(self) -> dict:
+        """What makes the results what they are, for indexes and caches; fetches the files, loads no weights."""
+        settled = self.settled()
+        told = {"checkpoint": settled.name, "revision": settled.revision, "weights": self.files().weights_id}
+        return {**told, "eos": settled.eos, "causal": settled.causal, "instruction": self.instruction}
+
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with anything in `describe` or with the dtype."""
+        device = loading.choose_device(self.device)
+        told = {**self.describe(), "dtype": str(loading.choose_dtype(self.dtype, device))}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+    def passages(self, texts: Sequence[str], length: int, stride: int | None = None) -> list[list[str]]:
+        """Each text cut into passages of `length` of the model's tokens, beginning every `stride`; the last reaches the end."""
+        self.open()
+        return self._tokens.passages(texts, length, stride)
+
+    def _count(self, ids: Ids, what: str, max_length: int) -> None:
+        self.truncated += ids.truncated
+        if ids.truncated:
+            logger.info("%d of %d %s were cut to fit %d tokens", ids.truncated, len(ids.rows), what, max_length)
+
+
+def check_texts(texts: Sequence[str], what: str) -> None:
+    """Raise ValueError unless `texts` is a sequence of strings; `what` they are goes into the message."""
+    if isinstance(texts, str):
+        raise ValueError(f"one string was given where a list of texts was expected; write [{texts[:30]!r}]")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(f"{what} {i} is {text!r} ({type(text).__name__}), not a text; give strings")
