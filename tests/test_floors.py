@@ -18,9 +18,10 @@ DOORS = ("rader_ir.pyserini", "rader_ir.cli", "pyterrier_rader")
 
 # A module takes the floor of its longest listed prefix. A new module of rader_ir needs a line here.
 FLOORS = {
-    0: "files runs fusion orderings answers prompts checkpoints bright corpus passages evaluation mcts java",
-    1: "tokens encoder cross_encoder index index_writer bm25 lm equivalence reports doctor",
-    2: "rerank interleaved rag quickstart",
+    0: "runs files fusion orderings answers prompts checkpoints checkpoint_folders bright corpus passages evaluation mcts java",
+    1: "weights adapters loading tokens text_model encoder cross_encoder index index_writer index_formats analysis bm25 lm "
+    "equivalence reports doctor",
+    2: "rerank rerank_file interleaved rag quickstart",
     3: "synth train",
     4: "pyserini cli",
 }
@@ -30,7 +31,7 @@ FLOOR_OF |= {"pyterrier_rader": 4, "rader_ir": 0}
 EVERYWHERE = {*sys.stdlib_module_names, *PACKAGES, "numpy"}
 LIBRARIES = {
     0: {"ir_measures", "ir_datasets", "tqdm"},
-    1: {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "faiss", "bm25s", "Stemmer"}
+    1: {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "faiss", "bm25s", "Stemmer", "regex"}
     | {"httpx", "math_verify", "scipy", "matplotlib"},
     2: set(),
     3: {"sentence_transformers", "peft", "trl", "accelerate", "datasets"},
