@@ -58,6 +58,13 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def intervals(
+    values: Mapping[str, Mapping[str, float]], *, confidence: float = 0.95, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """{measure: {mean, low, high}} of what `per_query` gave, the bounds by bootstrap."""
+    return {measure: _interval(each, confidence, seed) for measure, each in values.items()}
+
+
 def table(results: Mapping[str, Mapping[str, Mapping[str, float]]], *, confidence: float = 0.95, seed: int = 0) -> str:
     """A plain-text table in Markdown's form: a row per system, a column per measure, each cell `mean [low, high]`.
 
@@ -77,11 +84,15 @@ def table(results: Mapping[str, Mapping[str, Mapping[str, float]]], *, confidenc
     )
 
 
+def _interval(values: Mapping[str, float], confidence: float, seed: int) -> dict[str, float]:
+    low, high = bootstrap_interval(list(values.values()), confidence=confidence, seed=seed)
+    return {"mean": float(np.mean(list(values.values()))), "low": low, "high": high}
+
+
 def _cell(values: Mapping[str, float] | None, confidence: float, seed: int) -> str:
     if values is None:
         return ""
-    low, high = bootstrap_interval(list(values.values()), confidence=confidence, seed=seed)
-    return f"{np.mean(list(values.values())):.4f} [{low:.4f}, {high:.4f}]"
+    return "{mean:.4f} [{low:.4f}, {high:.4f}]".format(**_interval(values, confidence, seed))
 
 
 def _parsed(measures: str | Iterable) -> list:

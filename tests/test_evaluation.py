@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from rader_ir.evaluation import bootstrap_interval, evaluate, per_query, table
+from rader_ir.evaluation import bootstrap_interval, evaluate, intervals, per_query, table
 
 QRELS = {"1": {"a": 1, "b": 1}, "2": {"a": 1}, "3": {"c": 0}}
 RUN = {"1": {"x": 3.0, "a": 2.0}, "9": {"a": 1.0}}
@@ -67,6 +67,12 @@ def test_the_interval_depends_on_values_and_seed_only():
 def test_an_interval_of_nothing_is_refused(values, options):
     with pytest.raises(ValueError):
         bootstrap_interval(values, **options)
+
+
+def test_intervals_hold_the_mean_and_the_bounds_of_the_bootstrap():
+    low, high = bootstrap_interval([0.0, 1.0, 1.0, 1.0])
+    found = intervals({"AP": {"1": 1.0, "2": 0.0, "3": 1.0, "4": 1.0}})
+    assert found == {"AP": {"mean": 0.75, "low": low, "high": high}}
 
 
 def test_the_table_lines_up():
