@@ -1,0 +1,88 @@
+"""The command line `rader`: files in, files out, one module here per verb.
+
+This file knows the verbs' names and one line about each; a verb's module is opened when that verb is called, and
+opens the model libraries when it runs, so that `rader --help` answers at once. A verb offers `add_arguments(parser)`
+and `run(args) -> dict`; the dictionary holds what it counted, and `--json FILE` writes it.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from importlib import import_module
+
+from rader_ir import __version__
+from rader_ir.cli import options
+from rader_ir.files import replacing
+
+VERBS = {
+    "bm25": "rank documents by BM25, without Java",
+    "fuse": "fuse two or more runs",
+    "rerank": "score the first documents of a run again with a model",
+    "evaluate": "measure runs against relevance judgements",
+}
+BAD_INPUT = (ValueError, OSError, EOFError, ImportError, MemoryError)
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb; `argv` are the words after `rader`, by default those of this process.
+
+    Returns 0; 2 for bad input, which one line on stderr names (argparse exits with 2 as well); 130 after Ctrl-C.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    args = _parser(words).parse_args(words)
+    start = time.perf_counter()
+    try:
+        options.check_outputs(args)
+        figures = import_module(f"{__name__}.{args.verb}").run(args)
+        figures = {
+            "verb": args.verb,
+            "version": __version__,
+            **figures,
+            "seconds": round(time.perf_counter() - start, 3),
+        }
+        if args.json:
+            with replacing(args.json) as file:
+                file.write(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+    except KeyboardInterrupt:
+        print(f"\nrader {args.verb}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BAD_INPUT as error:
+        if args.traceback:
+            raise
+        print(f"rader {args.verb}: {_one_line(error)}", file=sys.stderr)
+        return 2
+    if not args.quiet:
+        print(_summary(figures), file=sys.stderr)
+    return figures.get("exit_code", 0)
+
+
+def _parser(words: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rader", description="Reasoning-aware retrieval with files in and files out.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"rader {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, line in VERBS.items():
+        verb_parser = verbs.add_parser(verb, help=line, description=f"{line[0].upper()}{line[1:]}.", allow_abbrev=False)
+        if words[:1] == [verb]:
+            import_module(f"{__name__}.{verb}").add_arguments(verb_parser)
+            options.add_common(verb_parser)
+    return parser
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+def _summary(figures: dict) -> str:
+    """`rader search: queries 537, rows 190098, ...`: the plain numbers and names among the figures."""
+    plain = {
+        k: v
+        for k, v in figures.items()
+        if k not in ("verb", "version", "exit_code") and isinstance(v, int | float | str)
+    }
+    return f"rader {figures['verb']}: " + ", ".join(f"{name} {value}" for name, value in plain.items())

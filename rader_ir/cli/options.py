@@ -1,0 +1,132 @@
+"""Options that several verbs share, so that a flag has one name, one meaning and one default everywhere.
+
+Each `add_*` function puts a group of flags on a verb's parser; `model_options` and `instruction` read them back as
+the keyword arguments of `Encoder` and `CrossEncoder`. Nothing here imports a model library.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+FORMS = ("rader", "tevatron", "plain")
+DTYPES = ("float32", "bfloat16", "float16")
+LENGTHS = ("max_query_length", "max_doc_length", "max_length")
+MODEL_OPTIONS = ("checkpoint", "revision", "forms", "device", "dtype", "batch_tokens", *LENGTHS)
+TEXTS = "JSONL or TSV file (.gz too) or irds:NAME"
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """The flags of every verb."""
+    parser.add_argument("--json", metavar="FILE", help="write counts, figures and seconds to this file as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars and no summary on stderr")
+    parser.add_argument("--traceback", action="store_true", help="on an error, show where it arose")
+
+
+def add_model(parser: argparse.ArgumentParser, *, default: str, pairs: bool = False) -> None:
+    """The flags that choose a checkpoint and how it runs.
+
+    Args:
+        parser: of the verb.
+        default: in words, what is used without --checkpoint.
+        pairs: whether the model may read query and document together.
+    """
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--checkpoint", metavar="NAME", help=f"published name, `minilm`, hub id or folder (default: {default})"
+    )
+    group.add_argument("--revision", metavar="COMMIT", help="revision of a checkpoint of the hub")
+    group.add_argument(
+        "--forms", choices=FORMS, help="how texts are written for it (default: the checkpoint's own way)"
+    )
+    add_device(group)
+    group.add_argument("--dtype", choices=DTYPES, help="number format of the weights (default: the device's best)")
+    group.add_argument("--batch-tokens", type=positive, metavar="N", help="tokens in one batch, padding included")
+    group.add_argument("--max-query-length", type=positive, metavar="N", help="tokens kept of a query")
+    group.add_argument("--max-doc-length", type=positive, metavar="N", help="tokens kept of a document")
+    if pairs:
+        group.add_argument("--max-length", type=positive, metavar="N", help="tokens of a pair read together")
+
+
+def add_device(parser) -> None:
+    """The flag that says where a model runs."""
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best one here)")
+
+
+def add_instruction(parser: argparse.ArgumentParser) -> None:
+    """The flags that put an instruction before each query."""
+    group = parser.add_argument_group("instruction before each query")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument("--instruction", metavar="TEXT", help="put before each query, letter for letter")
+    either.add_argument(
+        "--task", help="a task of BRIGHT, such as biology or theoremqa_theorems: its instruction is used"
+    )
+    group.add_argument("--long", action="store_true", help="with --task: the instruction of BRIGHT's long documents")
+
+
+def add_fields(parser: argparse.ArgumentParser, *, documents: bool = True, queries: bool = True) -> None:
+    """The flags that say which fields of a JSONL file are text."""
+    if documents:
+        parser.add_argument(
+            "--fields", type=names, metavar="A,B", help="document fields to join (default: those present)"
+        )
+    if queries:
+        parser.add_argument(
+            "--query-fields", type=names, metavar="A,B", help="query fields to join (default: likewise)"
+        )
+
+
+def add_run_output(parser: argparse.ArgumentParser, *, depth: int) -> None:
+    """--depth and --out of the verbs that write a TREC run."""
+    parser.add_argument(
+        "--depth", type=positive, default=depth, metavar="N", help="documents per query (default %(default)s)"
+    )
+    parser.add_argument("--out", required=True, metavar="FILE", help="TREC run to write; .gz is compressed")
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1, for argparse."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def names(text: str) -> list[str]:
+    """`title,text` -> ["title", "text"], for argparse."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def model_options(args: argparse.Namespace) -> dict:
+    """What was given of `MODEL_OPTIONS`, as keyword arguments of a model class; the rest is left to the class."""
+    return {name: getattr(args, name) for name in MODEL_OPTIONS if getattr(args, name, None) is not None}
+
+
+def instruction(args: argparse.Namespace) -> str:
+    """The text to put before each query: that of --instruction, or of BRIGHT's --task, or none."""
+    if args.task is None:
+        if args.long:
+            raise ValueError("--long chooses between the instructions of --task; give --task NAME with it")
+        return args.instruction or ""
+    from rader_ir import bright
+
+    return bright.instruction(args.task, long=args.long)
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Makes the folders of --out and --json and refuses, before any work, a place that cannot be written.
+
+    Raises:
+        OSError: a folder is read-only, or a file stands where a folder should.
+    """
+    for flag in ("out", "json"):
+        path = getattr(args, flag, None)
+        if path is None:
+            continue
+        folder = Path(path).absolute().parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OSError(
+                f"--{flag} {path} cannot be written: {error.strerror or error}; choose another place"
+            ) from error

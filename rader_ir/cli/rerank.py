@@ -1,0 +1,62 @@
+"""`rader rerank`: the first documents of a run, scored again by a model that reads query and document.
+
+A killed call continues where it stopped when it is made again (`rader_ir.rerank_file`). With --passage-length a long
+document is cut into overlapping passages of that many tokens, and its best passage counts.
+"""
+
+import argparse
+
+from rader_ir.cli import options
+from rader_ir.corpus import read_documents, read_queries
+from rader_ir.rerank import SYSTEMS, open_reranker
+from rader_ir.rerank_file import GROUP_SIZE, rerank_file
+from rader_ir.runs import read_run
+
+GROUP_SIZES = {"biencoder": 1024}  # it encodes each text once per group, and queries share most of their candidates
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Candidates, texts, system and model."""
+    parser.add_argument("run", metavar="RUN", help="TREC run with the candidates")
+    parser.add_argument("--docs", required=True, metavar="DOCS", help=f"the documents' texts: {options.TEXTS}")
+    parser.add_argument("--queries", required=True, metavar="QUERIES", help=f"the queries: {options.TEXTS}")
+    parser.add_argument("--system", choices=list(SYSTEMS), default="rader", help="default: %(default)s")
+    parser.add_argument(
+        "--passage-length", type=options.positive, metavar="N", help="cut documents into passages of N tokens"
+    )
+    parser.add_argument(
+        "--passage-stride", type=options.positive, metavar="N", help="tokens from one passage's start to the next"
+    )
+    options.add_fields(parser)
+    options.add_run_output(parser, depth=100)
+    options.add_instruction(parser)
+    options.add_model(parser, default="the published one of the system", pairs=True)
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Reranks and writes."""
+    queries, excluded = read_queries(args.queries, fields=args.query_fields)
+    reranker = open_reranker(
+        args.system,
+        passage_length=args.passage_length,
+        passage_stride=args.passage_stride,
+        **options.model_options(args),
+        instruction=options.instruction(args),
+    )
+    reranked = rerank_file(
+        read_run(args.run),
+        queries,
+        read_documents(args.docs, fields=args.fields),
+        reranker,
+        args.out,
+        depth=args.depth,
+        excluded=excluded,
+        group_size=GROUP_SIZES.get(args.system, GROUP_SIZE),
+        verbose=not args.quiet,
+    )
+    return {
+        "queries": len(reranked),
+        "rows": sum(map(len, reranked.values())),
+        "truncated": reranker.truncated,
+        "out": args.out,
+    }

@@ -1,0 +1,202 @@
+"""The command line's frame and the verbs that need no model: figures by hand arithmetic, errors as users see them."""
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rader_ir import cli
+from rader_ir.cli import VERBS, main
+
+ROOT = Path(__file__).parents[1]
+DENSE = "q1 Q0 a 1 3.0 x\nq1 Q0 b 2 1.0 x\nq1 Q0 c 3 0.0 x\nq2 Q0 a 1 1.0 x\n"
+BM25 = "q1 Q0 c 1 9.0 x\nq1 Q0 b 2 5.0 x\nq1 Q0 d 3 4.0 x\nq2 Q0 b 1 1.0 x\n"
+QRELS = "q1\t0\tb\t1\nq2\t0\ta\t1\n"
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """The working folder of a call, with two runs and judgements."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in {"dense.trec": DENSE, "bm25.trec": BM25, "qrels.tsv": QRELS}.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def rader(command: str) -> int:
+    """The exit status of `rader COMMAND`."""
+    return main(shlex.split(command))
+
+
+def rows(path: str) -> list[tuple[str, str, float]]:
+    """(query, document, score) of a TREC file in its own order."""
+    return [(q, d, float(s)) for q, _, d, _, s, _ in map(str.split, Path(path).read_text().splitlines())]
+
+
+def parser_of(verb: str) -> argparse.ArgumentParser:
+    whole = cli._parser([verb])
+    return next(a for a in whole._actions if isinstance(a, argparse._SubParsersAction)).choices[verb]
+
+
+def test_help_answers_without_opening_the_engine():
+    script = "import sys; from rader_ir.cli import main\ntry: main(['--help'])\nfinally: print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert all(f"\n    {verb}" in done.stdout for verb in VERBS)
+    assert not {"numpy", "torch", "transformers", "faiss", "ir_measures"} & set(done.stdout.split())
+
+
+def test_the_help_of_every_verb_loads_no_model_library():
+    script = f"""
+import sys
+from rader_ir.cli import main
+for verb in {list(VERBS)}:
+    try:
+        main([verb, "--help"])
+    except SystemExit as end:
+        assert end.code == 0
+print(*sorted(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"torch", "transformers", "faiss", "bm25s", "pandas"} & set(done.stdout.rsplit("\n", 2)[1].split())
+
+
+def test_flags_mean_the_same_in_every_verb():
+    meanings = {}
+    for verb in VERBS:
+        flags = {flag: action for action in parser_of(verb)._actions for flag in action.option_strings}
+        assert {"--json", "--quiet"} <= set(flags)
+        for flag, action in flags.items():
+            meaning = (action.dest, action.type, action.choices, action.nargs)
+            assert meanings.setdefault(flag, meaning) == meaning, f"{flag} of {verb}"
+
+
+def test_interpolation_by_hand(files):
+    """min-max, alpha .75, missing = the list's lowest, 0: a 0.75 * 1, b 0.75 / 3 + 0.25 / 5, c 0.25, d 0."""
+    command = (
+        "fuse dense.trec bm25.trec --method interpolate --alpha 0.75 --normalise minmax --out hybrid.trec --json f.json"
+    )
+    assert rader(command) == 0
+    assert [(q, d) for q, d, _ in rows("hybrid.trec")][:4] == [("q1", "a"), ("q1", "b"), ("q1", "c"), ("q1", "d")]
+    assert [s for q, _, s in rows("hybrid.trec") if q == "q1"] == pytest.approx([0.75, 0.75 / 3 + 0.25 / 5, 0.25, 0])
+    figures = json.loads(Path("f.json").read_text())
+    assert (figures["verb"], figures["queries"], figures["rows"], figures["out"]) == ("fuse", 2, 6, "hybrid.trec")
+    assert figures["seconds"] >= 0
+
+
+def test_reciprocal_rank_by_hand(files):
+    assert rader("fuse dense.trec bm25.trec bm25.trec --method rrf --depth 2 --out rrf.trec") == 0
+    expected = [("q1", "b", 3 / 62), ("q1", "c", 2 / 61 + 0), ("q2", "b", 2 / 61), ("q2", "a", 1 / 61)]
+    found = rows("rrf.trec")
+    assert [row[:2] for row in found] == [row[:2] for row in expected]
+    assert found[0][2] == pytest.approx(3 / 62)
+
+
+def test_evaluate_prints_means_with_intervals_and_writes_them(files, capsys):
+    """q1: b stands second, RR 1/2; q2: a stands first, RR 1: mean .75. bm25 finds q2's answer nowhere: .25."""
+    assert (
+        main(["evaluate", "qrels.tsv", "dense.trec", "bm25.trec", "--measures", "RR@10 R@100", "--json", "f.json"]) == 0
+    )
+    printed = capsys.readouterr().out
+    assert "dense.trec" in printed and "0.7500" in printed and "RR@10" in printed
+    runs = json.loads(Path("f.json").read_text())["runs"]
+    assert runs["dense.trec"]["RR@10"]["mean"] == 0.75
+    assert runs["bm25.trec"]["RR@10"]["mean"] == 0.25
+    assert runs["bm25.trec"]["R@100"]["mean"] == 0.5
+    low, high = runs["dense.trec"]["RR@10"]["low"], runs["dense.trec"]["RR@10"]["high"]
+    assert 0.5 <= low <= 0.75 <= high <= 1
+
+
+def test_quiet_says_nothing(files, capsys):
+    assert rader("fuse dense.trec bm25.trec --out hybrid.trec --quiet") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_summary_goes_to_stderr(files, capsys):
+    assert rader("fuse dense.trec bm25.trec --out hybrid.trec") == 0
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("rader fuse: queries 2, rows 6, out hybrid.trec, seconds ")
+
+
+BAD = {
+    "no such run": ("fuse dense.trec absent.trec --out x.trec", "absent.trec"),
+    "three to interpolate": ("fuse dense.trec bm25.trec dense.trec --out x.trec", "two runs, 3 given; --method rrf"),
+    "alpha": ("fuse dense.trec bm25.trec --alpha 2 --out x.trec", "alpha"),
+    "broken run": ("fuse dense.trec qrels.tsv --out x.trec", "qrels.tsv:1"),
+    "measure": ("evaluate qrels.tsv dense.trec --measures nDGC@10", "nDGC@10"),
+    "swapped": ("evaluate dense.trec qrels.tsv", "dense.trec:1"),
+    "a file as folder": (
+        "fuse dense.trec bm25.trec --out dense.trec/x.trec",
+        "--out dense.trec/x.trec cannot be written",
+    ),
+    "read-only": ("fuse dense.trec bm25.trec --out /proc/x.trec", "--out /proc/x.trec cannot be written"),
+    "no such documents": ("bm25 absent.jsonl qrels.tsv --out x.trec", "absent.jsonl"),
+    "no instruction": ("rerank bm25.trec --docs d.tsv --queries q.tsv --task cooking --out x.trec", "cooking"),
+    "no checkpoint": (
+        "rerank bm25.trec --docs d.tsv --queries q.tsv --checkpoint minilmm --out x.trec",
+        "checkpoint 'minilmm' is unknown",
+    ),
+}
+
+
+@pytest.mark.parametrize(("command", "message"), BAD.values(), ids=BAD)
+def test_bad_input_ends_with_2_and_one_line(files, capsys, command, message):
+    for name in ("docs.tsv", "d.tsv", "q.tsv"):
+        Path(name).write_text("a\tone\nb\ttwo\nc\tthree\nd\tfour\n")
+    assert rader(f"{command} --json f.json") == 2
+    err = capsys.readouterr().err
+    assert message in err and err.startswith(f"rader {command.split()[0]}: ") and err.count("\n") == 1
+    assert not Path("x.trec").exists() and not Path("f.json").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "sing",
+        "fuse --out x",
+        "fuse a b",
+        "fuse a b --out x --depth 0",
+        "index d --out x --shard 0/4",
+        "fuse a b --ou x",
+    ],
+)
+def test_misspelt_calls_end_with_2(files, capsys, command):
+    with pytest.raises(SystemExit) as end:
+        rader(command)
+    assert end.value.code == 2
+    assert "usage: rader" in capsys.readouterr().err
+
+
+def test_a_failure_leaves_the_old_output_alone(files):
+    Path("x.trec").write_text("old")
+    assert rader("fuse dense.trec qrels.tsv --out x.trec") == 2
+    assert Path("x.trec").read_text() == "old"
+    assert sorted(os.listdir()) == ["bm25.trec", "dense.trec", "qrels.tsv", "x.trec"]
+
+
+def test_output_folders_are_made(files):
+    assert rader("fuse dense.trec bm25.trec --out new/runs/x.trec.gz --json new/json/f.json") == 0
+    assert Path("new/runs/x.trec.gz").exists() and Path("new/json/f.json").exists()
+
+
+def test_an_interrupt_ends_with_130_and_one_line(files):
+    """The verb waits for judgements from a pipe that never brings any; Ctrl-C reaches it there."""
+    os.mkfifo("pipe")
+    command = [sys.executable, "-c", "import sys; from rader_ir.cli import main; sys.exit(main())"]
+    process = subprocess.Popen(
+        [*command, "evaluate", "pipe", "dense.trec"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    with open("pipe", "w"):  # opens when the verb does
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=20)[1]
+    assert process.returncode == 130
+    assert err == "\nrader evaluate: interrupted\n"
