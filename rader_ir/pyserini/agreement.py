@@ -1,0 +1,71 @@
+"""What Pyserini's flags say of an encoder, held against what the checkpoint says.
+
+Pyserini's stock classes take pooling, prefix and normalisation from flags whose defaults give a RaDeR model wrong vectors
+without a word. Here the checkpoint decides: a flag that contradicts it is refused, one that repeats it is a warning.
+"""
+
+import warnings
+from types import SimpleNamespace
+
+POOLINGS = {"cls": "first", "mean": "mean", "last": "last", "eos": "last"}  # Pyserini's names and ours
+
+
+def check_flags(
+    encoder,
+    side: str,
+    *,
+    pooling: str | None = None,
+    l2_norm: bool | None = None,
+    prefix: str | None = None,
+    max_length: int | None = None,
+    tokenizer_name: str | None = None,
+) -> None:
+    """Hold the flags that were given (those not None) against the checkpoint of `encoder`.
+
+    Args:
+        encoder: a `rader_ir.encoder.Encoder`; a hub id whose files are unknown yet is fetched, if any flag was given.
+        side: `query` or `doc`, for the prefix and the length.
+        pooling: `cls`, `mean`, `last` or `eos`.
+        l2_norm: whether vectors get unit length.
+        prefix: what stands before the text; blanks around it do not count.
+        max_length: tokens.
+        tokenizer_name: must be the checkpoint itself.
+
+    Raises:
+        ValueError: a flag contradicts the checkpoint.
+    """
+    flags = dict(pooling=pooling, l2_norm=l2_norm, prefix=prefix, max_length=max_length, tokenizer_name=tokenizer_name)
+    given = {name: value for name, value in flags.items() if value is not None}
+    if not given:
+        return
+    facts = _facts(encoder)
+    for name, value in given.items():
+        known = _known(facts, side)[name]
+        if _comparable(name, value) != known:
+            raise ValueError(
+                f"{name} {value!r} contradicts the checkpoint {facts.name!r}, whose {side} side has {known!r}; "
+                "leave the option out, for the checkpoint decides"
+            )
+        warnings.warn(f"{name} is read from the checkpoint {facts.name!r}; it need not be given", stacklevel=3)
+
+
+def _facts(encoder):
+    if encoder.checkpoint.settled:
+        return encoder.checkpoint
+    return SimpleNamespace(name=encoder.checkpoint.name, weights=encoder.checkpoint.weights, **encoder.describe())
+
+
+def _known(facts, side: str) -> dict:
+    return {
+        "pooling": facts.pooling,
+        "l2_norm": facts.normalise,
+        "prefix": getattr(facts, f"{side}_form").partition("{")[0].strip(),
+        "max_length": getattr(facts, f"max_{side}_length"),
+        "tokenizer_name": facts.weights,
+    }
+
+
+def _comparable(name: str, value):
+    if name == "pooling":
+        return POOLINGS.get(value, value)
+    return value.strip() if name == "prefix" else value

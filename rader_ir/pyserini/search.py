@@ -1,0 +1,166 @@
+"""`python -m rader_ir.pyserini search`: dense search of an index folder, excluded documents removed before the cut.
+
+With Pyserini, its own `pyserini.search.faiss` runs with our class, in batches; it is asked for as many more hits as the longest
+list of excluded documents, and its run is filtered and cut after. Without Pyserini or Java (or with `--native`) the same
+flags search the folder by `rader_ir.index`.
+"""
+
+import sys
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rader_ir.files import numbered_lines, replacing
+from rader_ir.pyserini.agreement import check_flags
+from rader_ir.pyserini.environment import PyseriniUnavailable
+from rader_ir.pyserini.registration import NAME, register, run_main
+from rader_ir.pyserini.topics import Excluded, excluded_of, read_topics
+
+BATCH = 32
+
+
+def main(argv: Sequence[str]) -> None:
+    """Search as `argv` says; see the module.
+
+    Raises:
+        ValueError: a flag contradicts the checkpoint, or makes no sense for the native search.
+    """
+    args, rest = parse(argv)
+    ours = args.encoder is not None and args.encoder_class in (None, NAME)
+    instruction = instruction_of(args.task)
+    if ours:
+        check(args)
+    excluded = excluded_of(args.topics, args.excluded_ids)
+    if not args.native:
+        try:
+            register(instruction=instruction)
+            return search_stock(args, rest, excluded, ours)
+        except PyseriniUnavailable as reason:
+            print(f"{reason}\nSearching without Pyserini.", file=sys.stderr)
+    if rest or not ours:
+        stranger = " ".join(rest) or "other encoders than a checkpoint of rader_ir"
+        raise ValueError(f"the native search does not know {stranger}; leave it out, or install Pyserini and Java")
+    search_native(args, excluded, instruction)
+
+
+def parse(argv: Sequence[str]) -> tuple[Namespace, list[str]]:
+    """The flags that matter to us, with None for those not given, and all others."""
+    parser = ArgumentParser(
+        prog="python -m rader_ir.pyserini search",
+        description="Search an index folder. Flags are those of pyserini.search.faiss, and these:",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--excluded-ids",
+        help="file of lines `qid docid`, or queries with excluded_ids; by default those of the topics file",
+    )
+    add("--task", help="BRIGHT task whose instruction is put before every query")
+    add("--native", action="store_true", help="search without Pyserini")
+    add("--index", required=True)
+    add("--topics", required=True)
+    add("--topics-format", default="default")
+    add("--output", required=True)
+    add("--output-format", default="trec")
+    add("--hits", type=int, default=1000)
+    add("--batch-size", type=int, default=BATCH)
+    add("--encoder")
+    add("--encoder-class")
+    add("--device")
+    add("--fp16", action="store_true")
+    add("--tokenizer")
+    add("--query-prefix")
+    add("--pooling")
+    add("--l2-norm", action="store_const", const=True)
+    add("--max-length", type=int)
+    return parser.parse_known_args(argv)
+
+
+def check(args: Namespace) -> None:
+    """Hold the flags against the checkpoint.
+
+    Raises:
+        ValueError: one contradicts it.
+    """
+    from rader_ir.encoder import Encoder
+
+    check_flags(
+        Encoder(args.encoder),
+        "query",
+        pooling=args.pooling,
+        l2_norm=args.l2_norm,
+        prefix=args.query_prefix,
+        max_length=args.max_length,
+        tokenizer_name=args.tokenizer,
+    )
+
+
+def instruction_of(task: str | None) -> str:
+    """BRIGHT's instruction for `task`; "" without one."""
+    if task is None:
+        return ""
+    from rader_ir.bright import instruction
+
+    return instruction(task)
+
+
+def search_stock(args: Namespace, rest: list[str], excluded: Excluded, ours: bool) -> None:
+    """Run `pyserini.search.faiss`; where documents are excluded, over a longer list that is filtered and cut.
+
+    Raises:
+        ValueError: excluded documents with another output format than TREC.
+    """
+    given = [*rest, *stock_flags(args, ours)]
+    if not excluded:
+        return run_main("pyserini.search.faiss", [*given, "--hits", str(args.hits), "--output", args.output])
+    if args.output_format != "trec":
+        raise ValueError(f"--output-format {args.output_format} with excluded documents; only trec can be filtered")
+    deeper = args.hits + max(map(len, excluded.values()))
+    with tempfile.TemporaryDirectory() as folder:
+        whole = str(Path(folder) / "run.trec")
+        run_main("pyserini.search.faiss", [*given, "--hits", str(deeper), "--output", whole])
+        filter_run(whole, args.output, excluded, args.hits)
+
+
+def stock_flags(args: Namespace, ours: bool) -> list[str]:
+    """The flags that `parse` took and that the stock main should have, but for hits and output."""
+    flags = ["--index", args.index, "--topics", args.topics, "--topics-format", args.topics_format]
+    flags += ["--output-format", args.output_format, "--batch-size", str(args.batch_size)]
+    named = {
+        "--encoder": args.encoder,
+        "--encoder-class": NAME if ours else args.encoder_class,
+        "--device": args.device,
+    }
+    named |= {"--tokenizer": args.tokenizer, "--query-prefix": args.query_prefix, "--pooling": args.pooling}
+    named |= {"--max-length": args.max_length}
+    flags += [word for name, value in named.items() if value is not None for word in (name, str(value))]
+    return flags + ["--fp16"] * args.fp16 + ["--l2-norm"] * bool(args.l2_norm)
+
+
+def filter_run(source: str | Path, target: str | Path, excluded: Excluded, depth: int) -> None:
+    """Write the TREC run `source` to `target` without excluded documents, `depth` per query, ranks counted anew."""
+    written = Counter()
+    Path(target).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as file:
+        for _, line in numbered_lines(source):
+            qid, q0, rest = line.split(" ", 2)
+            docid, _, score, tag = rest.rsplit(" ", 3)
+            if docid in excluded.get(qid, ()) or written[qid] == depth:
+                continue
+            written[qid] += 1
+            file.write(f"{qid} {q0} {docid} {written[qid]} {score} {tag}\n")
+
+
+def search_native(args: Namespace, excluded: Excluded, instruction: str) -> None:
+    """Search the folder by `rader_ir.index`, and write a TREC run."""
+    from rader_ir.encoder import Encoder
+    from rader_ir.index import Index
+    from rader_ir.runs import write_run
+
+    encoder = Encoder(args.encoder, device=args.device, dtype="float16" if args.fp16 else None, instruction=instruction)
+    queries, _ = read_topics(args.topics, args.topics_format)
+    run = Index(args.index).retrieve(queries, encoder, depth=args.hits, excluded=excluded)
+    Path(args.output).parent.mkdir(parents=True, exist_ok=True)
+    write_run(run, args.output, tag="rader")
