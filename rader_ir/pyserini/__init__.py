@@ -1,8 +1,8 @@
 """The Pyserini door: RaDeR checkpoints as Pyserini's encoders, and its command lines with them.
 
 `FaissSearcher("index", RaDeRQueryEncoder("minilm"))` searches; `python -m rader_ir.pyserini encode` is Pyserini's own
-`encode` with our class registered, and writes the same folder without Pyserini or Java where they are missing. Importing this
-package imports neither Pyserini nor torch, and starts no JVM. Written for pyserini 1.6 and 2.4.
+`encode` with our class registered, and writes the same folder without Pyserini or Java where they are missing.
+Importing this package imports neither Pyserini nor torch, and starts no JVM. Written for pyserini 1.6 and 2.4.
 """
 
 from importlib import import_module
@@ -13,8 +13,6 @@ _PUBLIC = {
     "RaDeRQueryEncoder": "encoders",
     "prepare": "environment",
     "register": "registration",
-    "write_encoded_queries": "vectors",
-    "write_lucene_vectors": "vectors",
 }
 
 __all__ = sorted(_PUBLIC)

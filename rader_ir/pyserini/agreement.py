@@ -1,7 +1,8 @@
 """What Pyserini's flags say of an encoder, held against what the checkpoint says.
 
-Pyserini's stock classes take pooling, prefix and normalisation from flags whose defaults give a RaDeR model wrong vectors
-without a word. Here the checkpoint decides: a flag that contradicts it is refused, one that repeats it is a warning.
+Pyserini's stock classes take pooling, prefix and normalisation from flags whose defaults give a RaDeR model wrong
+vectors without a word. Here the checkpoint decides: a flag that contradicts it is refused, one that repeats it is a
+warning.
 """
 
 import warnings
@@ -47,6 +48,16 @@ def check_flags(
                 "leave the option out, for the checkpoint decides"
             )
         warnings.warn(f"{name} is read from the checkpoint {facts.name!r}; it need not be given", stacklevel=3)
+
+
+def check_length(encoder, side: str, max_length: int | None) -> None:
+    """Refuse a `max_length` other than the checkpoint's, given with every call of `encode`; the same one passes quietly.
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    if max_length not in (None, getattr(encoder.checkpoint, f"max_{side}_length")):
+        check_flags(encoder, side, max_length=max_length)
 
 
 def _facts(encoder):

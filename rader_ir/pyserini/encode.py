@@ -1,8 +1,9 @@
 """`python -m rader_ir.pyserini encode input ... output ... encoder ...`: a corpus to an index folder.
 
-With Pyserini, its own `encode` runs with our class, the dimension and the length read from the checkpoint. Without Pyserini or
-Java (or with `--native` before `input`) the same flags drive `rader_ir.index_writer`, which streams the corpus, continues
-after a kill, and writes a folder that Pyserini reads. Both give the same vectors; the native one does not strip texts.
+With Pyserini, its own `encode` runs with our class, the dimension and the length read from the checkpoint. Without
+Pyserini or Java (or with `--native` before `input`) the same flags drive `rader_ir.index_writer`, which streams the
+corpus, continues after a kill, and writes a folder that Pyserini reads. Both give the same vectors; the native one
+does not strip texts.
 """
 
 import json
@@ -80,7 +81,7 @@ def check(args: Namespace) -> int:
     """The dimension of the checkpoint, after its flags were held against it.
 
     Raises:
-        ValueError: another dimension, a flag that contradicts the checkpoint, or fields that Pyserini would not hand over.
+        ValueError: another dimension, a flag that contradicts the checkpoint, or fields that Pyserini does not hand over.
     """
     from rader_ir.encoder import Encoder
 
@@ -103,10 +104,10 @@ def completed(args: Namespace, parts: dict[str, list[str]], dimension: int) -> l
 
 
 def write(args: Namespace) -> None:
-    """Write the index folder without Pyserini; without `--to-faiss`, JSONL in its place, by way of an index beside it."""
+    """Write the index folder without Pyserini; without `--to-faiss`, JSONL instead, by way of an index beside it."""
     from rader_ir.encoder import Encoder
+    from rader_ir.index_formats import write_embeddings_jsonl
     from rader_ir.index_writer import build_index
-    from rader_ir.pyserini.vectors import write_lucene_vectors
 
     encoder = Encoder(args.encoder, device=args.device, dtype="float16" if args.fp16 else None)
     folder = Path(args.embeddings)
@@ -114,8 +115,8 @@ def write(args: Namespace) -> None:
         build_index(folder, documents(args), encoder, verbose=True)
         return
     index = folder.with_name(f".{folder.name}.unfinished")
-    build_index(index, documents(args), encoder, verbose=True)
-    write_lucene_vectors(index, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_embeddings_jsonl(build_index(index, documents(args), encoder, verbose=True), folder / "embeddings.jsonl")
     shutil.rmtree(index)
 
 
@@ -172,7 +173,7 @@ def fields_of(file: Path, args: Namespace) -> list[str] | None:
         return args.fields
     if len(args.input_fields) > 1 and (args.input_fields != args.fields or args.delimiter not in ("\n", "\\n")):
         raise ValueError(
-            f"{file}: the native writer does not cut `contents` into {', '.join(args.input_fields)} by {args.delimiter!r}; "
-            "write them as fields of each record"
+            f"{file}: the native writer does not cut `contents` into {', '.join(args.input_fields)} "
+            f"by {args.delimiter!r}; write them as fields of each record"
         )
     return ["contents"]

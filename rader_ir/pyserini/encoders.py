@@ -1,8 +1,8 @@
 """Query and document encoders with the signatures that Pyserini calls, in 1.6 and 2.4 alike.
 
-They are thin: `rader_ir.encoder.Encoder` writes, cuts, pools and normalises texts as the checkpoint was trained, so vectors
-equal those of every other door. They need no Pyserini: its searchers take any object with `encode`, and its batch search
-uses `encode_batch`, which none of its own encoders has, to fill whole batches.
+They are thin: `rader_ir.encoder.Encoder` writes, cuts, pools and normalises texts as the checkpoint was trained, so
+vectors equal those of every other door. They need no Pyserini: its searchers take any object with `encode`, and its
+batch search uses `encode_batch`, which none of its own encoders has, to fill whole batches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rader_ir.pyserini.agreement import check_flags
+from rader_ir.pyserini.agreement import check_flags, check_length
 
 
 class RaDeRDocumentEncoder:
@@ -20,7 +20,7 @@ class RaDeRDocumentEncoder:
         model_name: a checkpoint's name, folder or hub id.
         device: `cpu`, `cuda:0`, ...; None takes the best one here.
         fp16: half precision, whatever `encode` is told.
-        pooling, l2_norm, prefix, max_length, tokenizer_name: Pyserini's flags; the checkpoint decides, see `check_flags`.
+        pooling, l2_norm, prefix, max_length, tokenizer_name: Pyserini's flags, held against the checkpoint, which decides.
 
     Raises:
         ValueError: an unknown checkpoint, or a flag that contradicts it.
@@ -73,17 +73,13 @@ class RaDeRDocumentEncoder:
         """
         if add_sep:
             raise ValueError(
-                "add_sep would encode title and text as two segments; leave it out: they are joined by newline"
+                "add_sep has no place in the checkpoint's form; leave it out: title and text are joined by newline"
             )
-        if max_length is not None and max_length != self._max_length():
-            check_flags(self.encoder, "doc", max_length=max_length)
+        check_length(self.encoder, "doc", max_length)
         if fp16 and not self.fp16:
             self.encoder.unload()
             self.fp16, self.encoder = True, _open(self.model_name, self.device, True)
         return self.encoder.encode_docs(_joined(titles, texts))
-
-    def _max_length(self) -> int:
-        return self.encoder.checkpoint.max_doc_length
 
 
 class RaDeRQueryEncoder:
@@ -92,13 +88,13 @@ class RaDeRQueryEncoder:
     Args:
         encoder_dir: a checkpoint's name, folder or hub id.
         tokenizer_name: must be the checkpoint itself.
-        encoded_queries: folder with an `embedding.pkl`, in place of a checkpoint. Third by position, where Pyserini's own
-            classes have it: its name differs between 1.6 and 2.4.
+        encoded_queries: folder with an `embedding.pkl`, in place of a checkpoint. Third by position, as in Pyserini's own
+            classes, whose name for it differs between 1.6 and 2.4.
         device: `cpu`, `cuda:0`, ...; None takes the best one here.
-        prefix: what stands before a query; the checkpoint decides, see `check_flags`.
+        prefix: what stands before a query; held against the checkpoint, which decides.
         fp16: half precision.
         instruction: put before every query by the checkpoint's form, as BRIGHT's task instructions are.
-        pooling, l2_norm, max_length: Pyserini's flags; the checkpoint decides.
+        pooling, l2_norm, max_length: as `prefix`.
 
     Raises:
         ValueError: neither or both of a checkpoint and encoded queries; a flag that contradicts the checkpoint.
@@ -150,12 +146,15 @@ class RaDeRQueryEncoder:
         return self.encode_batch([{"query": query, "qid": qid}], max_length=max_length)[0]
 
     def encode_batch(self, queries: Sequence[str | Mapping | None], max_length: int | None = None) -> np.ndarray:
-        """Vectors of many queries, float32 [n, d]; each is a text or a mapping with a `query`. None is encoded as ""."""
+        """Vectors of many queries, float32 [n, d]; each is a text, or a mapping with a `query`; None is as "".
+
+        Raises:
+            ValueError, KeyError: as `encode`.
+        """
         texts = [(query.get("query") if isinstance(query, Mapping) else query) or "" for query in queries]
         if self.encoded_queries is not None:
             return np.stack([self._encoded(text) for text in texts])
-        if max_length is not None and max_length != self.encoder.checkpoint.max_query_length:
-            check_flags(self.encoder, "query", max_length=max_length)
+        check_length(self.encoder, "query", max_length)
         return self.encoder.encode_queries(texts)
 
     def _encoded(self, text: str) -> np.ndarray:

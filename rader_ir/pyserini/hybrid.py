@@ -1,8 +1,8 @@
-"""`python -m rader_ir.pyserini hybrid dense ... sparse ... fusion ... run ...`: FAISS and Lucene's BM25, fused as RaDeR does.
+"""`python -m rader_ir.pyserini hybrid dense ... sparse ... fusion ... run ...`: FAISS and Lucene's BM25, fused.
 
-The score is alpha * dense + (1 - alpha) * BM25, each normalised per query (arXiv:2505.18405); Pyserini's own hybrid adds
-without normalising, weighs the other side, and fails on lists of one score. Both lists come from Pyserini's searchers;
-excluded documents leave them before they are cut.
+The score is alpha * dense + (1 - alpha) * BM25, each normalised per query (arXiv:2505.18405); Pyserini's own hybrid
+adds without normalising, weighs the other side, and fails on lists of one score. Both lists come from Pyserini's
+searchers; excluded documents leave them before they are cut.
 """
 
 from argparse import ArgumentParser, Namespace

@@ -5,8 +5,9 @@ Search them by giving the query's vector as text: `LuceneFlatDenseSearcher(dir).
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from pathlib import Path
 
-from rader_ir.pyserini.vectors import write_lucene_vectors
+from rader_ir.pyserini.vectors import open_folder
 
 
 def main(argv: Sequence[str]) -> None:
@@ -15,10 +16,16 @@ def main(argv: Sequence[str]) -> None:
     Raises:
         ValueError: more than 4096 dimensions.
     """
+    from rader_ir.index_formats import write_embeddings_jsonl
+
     parser = ArgumentParser(
         prog="python -m rader_ir.pyserini lucene", description="Write vectors for Lucene.", allow_abbrev=False
     )
     parser.add_argument("--index", required=True, help="folder with `index` and `docid`")
     parser.add_argument("--output", required=True, help="folder for embeddings.jsonl")
     args = parser.parse_args(argv)
-    print(write_lucene_vectors(args.index, args.output))
+    index = open_folder(args.index)
+    path = Path(args.output) / "embeddings.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_embeddings_jsonl(index, path)
+    print(path)

@@ -1,7 +1,7 @@
 """`python -m rader_ir.pyserini queries`: topics to an `embedding.pkl`, for `--encoded-queries` of Pyserini's searches.
 
-Needs neither Pyserini nor Java for topics in JSONL or TSV files. Pyserini finds a vector by the query's text, so the file
-serves any topics file with the same texts.
+Needs neither Pyserini nor Java for topics in JSONL or TSV files. Pyserini finds a vector by the query's text, so the
+file serves any topics file with the same texts.
 """
 
 from argparse import ArgumentParser
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 from rader_ir.pyserini.search import instruction_of
 from rader_ir.pyserini.topics import read_topics
-from rader_ir.pyserini.vectors import write_encoded_queries
 
 
 def main(argv: Sequence[str]) -> None:
     """Encode topics as `argv` says; see the module."""
     from rader_ir.encoder import Encoder
+    from rader_ir.index_formats import write_encoded_queries
 
     parser = ArgumentParser(
         prog="python -m rader_ir.pyserini queries", description="Encode topics before searching.", allow_abbrev=False
@@ -35,4 +35,4 @@ def main(argv: Sequence[str]) -> None:
         dtype="float16" if args.fp16 else None,
         instruction=instruction_of(args.task),
     )
-    print(write_encoded_queries(args.output, queries, encoder.encode_queries(list(queries.values()))))
+    print(write_encoded_queries(queries, encoder.encode_queries(list(queries.values())), args.output))

@@ -1,8 +1,8 @@
 """Puts our encoders where Pyserini's own command lines find them.
 
-Pyserini has no plug-ins: `--encoder-class` is an argparse option with fixed choices, and the class is looked up in two
-dictionaries. `register` writes into the dictionaries, `run_main` runs a stock main with one more choice, and nothing of Pyserini
-is changed on disk.
+Pyserini has no plug-ins: `--encoder-class` is an argparse option with fixed choices, and the class is looked up in
+two dictionaries. `register` writes into the dictionaries, `run_main` runs a stock main with one more choice, and
+nothing of Pyserini is changed on disk.
 """
 
 import argparse
@@ -44,8 +44,8 @@ def register(*, instruction: str = "", java: bool = True) -> None:
 def document_encoder(model_name: str, device: str | None = None, **_guesses) -> RaDeRDocumentEncoder:
     """What Pyserini's `encode` calls.
 
-    Whatever class was asked for, Pyserini adds pooling, l2_norm and multimodal when the path holds "dse", "clip", "contriever"
-    or "sentence-transformers". Those guesses are dropped; flags that the user gave were checked before.
+    Whatever class was asked for, Pyserini adds pooling, l2_norm and multimodal when the path holds "dse", "clip",
+    "contriever" or "sentence-transformers". Those guesses are dropped; flags that the user gave were checked before.
     """
     return RaDeRDocumentEncoder(model_name, device)
 

@@ -1,8 +1,8 @@
 """`python -m rader_ir.pyserini search`: dense search of an index folder, excluded documents removed before the cut.
 
-With Pyserini, its own `pyserini.search.faiss` runs with our class, in batches; it is asked for as many more hits as the longest
-list of excluded documents, and its run is filtered and cut after. Without Pyserini or Java (or with `--native`) the same
-flags search the folder by `rader_ir.index`.
+With Pyserini, its own `pyserini.search.faiss` runs with our class, in batches; it is asked for as many more hits as
+the longest list of excluded documents, and its run is filtered and cut after. Without Pyserini or Java (or with
+`--native`) the same flags search the folder by `rader_ir.index`.
 """
 
 import sys
@@ -55,7 +55,7 @@ def parse(argv: Sequence[str]) -> tuple[Namespace, list[str]]:
     add = parser.add_argument
     add(
         "--excluded-ids",
-        help="file of lines `qid docid`, or queries with excluded_ids; by default those of the topics file",
+        help="file of lines `qid docid`, or queries with excluded_ids; else those of the topics file",
     )
     add("--task", help="BRIGHT task whose instruction is put before every query")
     add("--native", action="store_true", help="search without Pyserini")

@@ -1,7 +1,7 @@
 """Command lines in sections, as Pyserini writes them: `encode input --corpus ... output ... encoder ...`.
 
-Each section has options of its own, so that `--fields` may stand in two of them. As in Pyserini the words that open sections
-cannot be values.
+Each section has options of its own, so that `--fields` may stand in two of them. As in Pyserini the words that open
+sections cannot be values.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -30,8 +30,8 @@ def parse(
 ) -> tuple[Namespace, dict[str, list[str]]]:
     """Every section's options in one namespace, and {section: what its parser does not know}.
 
-    A section that is missing is parsed as an empty one, so that its parser names what it needs; a parser's error ends the
-    program with its usage.
+    A section that is missing is parsed as an empty one, so that its parser names what it needs; a parser's error ends
+    the program with its usage.
     """
     args = Namespace()
     unknown = {name: parser.parse_known_args(parts.get(name, []), args)[1] for name, parser in parsers.items()}

@@ -1,7 +1,7 @@
 """Topics and excluded documents, from files without Java, or from Pyserini's own names with it.
 
-Pyserini reads topics through Anserini, turns newlines of TSV into blanks, and removes BRIGHT's excluded documents only after
-the cut, by the index's name and over the network. Here a local file is read as every door reads it.
+Pyserini reads topics through Anserini, turns newlines of TSV into blanks, and removes BRIGHT's excluded documents
+only after the cut, by the index's name and over the network. Here a local file is read as every door reads it.
 """
 
 from collections.abc import Collection, Mapping
