@@ -77,24 +77,9 @@ def test_the_flags_that_we_hand_on_exist_in_2_4():
     args.max_length = 8
     handed = [word for word in encode.completed(args, parts, 4) if word.startswith("--")]
     assert set(handed) <= set(RECORD["options"]["encode/__main__"])
-    args, rest = search.parse(
-        [
-            "--index",
-            "i",
-            "--topics",
-            "t",
-            "--output",
-            "o",
-            "--encoder",
-            "e",
-            "--device",
-            "cpu",
-            "--fp16",
-            "--tokenizer",
-            "e",
-        ]
-        + ["--query-prefix", "p", "--pooling", "last", "--l2-norm", "--max-length", "8", "--prf-depth", "3"]
-    )
+    needed = ["--index", "i", "--topics", "t", "--output", "o", "--encoder", "e", "--device", "cpu", "--fp16"]
+    checked = ["--tokenizer", "e", "--query-prefix", "p", "--pooling", "last", "--l2-norm", "--max-length", "8"]
+    args, rest = search.parse([*needed, *checked, "--prf-depth", "3"])
     assert rest == ["--prf-depth", "3"]
     handed = [word for word in [*rest, *search.stock_flags(args, ours=True)] if word.startswith("--")]
     assert {*handed, "--hits", "--output"} <= set(RECORD["options"]["search/faiss/__main__"])
