@@ -5,12 +5,11 @@ the same sum without normalisation mixes a language model's rating with the scor
 fusion (Cormack et al., SIGIR 2009) looks at ranks only. Every result is in ranked order, ties by doc_id.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rader_ir.runs import Run, ranked
+from rader_ir.runs import Run, check_finite, ranked
 
 
 def zscore(scores: np.ndarray) -> np.ndarray:
@@ -72,10 +71,12 @@ def interpolate(
     _check_choice("missing", missing, ("min", "drop"))
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha {alpha} is outside [0, 1]; it is the weight of the first run")
+    check_finite(first)
+    check_finite(second)
     kept = depth if over == "topk" else None
     fused: Run = {}
     for query_id in {**first, **second}:
-        left, right = (_normalised(run.get(query_id, {}), query_id, kept, normalise) for run in (first, second))
+        left, right = (_normalised(run.get(query_id, {}), kept, normalise) for run in (first, second))
         fused[query_id] = _weighted(left, right, alpha, missing)
     return fused
 
@@ -94,16 +95,15 @@ def reciprocal_rank(runs: Sequence[Run], *, k: int = 60, depth: int = 1000) -> R
         raise ValueError(f"k {k} is below 0; the customary value is 60")
     fused: Run = {}
     for run in runs:
+        check_finite(run)
         for query_id, scores in run.items():
-            _check_finite(scores, query_id)
             sums = fused.setdefault(query_id, {})
             for rank, (doc_id, _) in enumerate(ranked(scores, depth), start=1):
                 sums[doc_id] = sums.get(doc_id, 0.0) + 1 / (k + rank)
     return {query_id: dict(ranked(sums)) for query_id, sums in fused.items()}
 
 
-def _normalised(scores: Mapping[str, float], query_id: str, depth: int | None, normalise: str) -> dict[str, float]:
-    _check_finite(scores, query_id)
+def _normalised(scores: Mapping[str, float], depth: int | None, normalise: str) -> dict[str, float]:
     rows = ranked(scores, depth)  # a fixed order, so that sums do not depend on the dict's
     values = NORMALISATIONS[normalise](np.array([score for _, score in rows], dtype=np.float64))
     return dict(zip((doc_id for doc_id, _ in rows), values.tolist(), strict=True))
@@ -112,14 +112,11 @@ def _normalised(scores: Mapping[str, float], query_id: str, depth: int | None, n
 def _weighted(left: Mapping[str, float], right: Mapping[str, float], alpha: float, missing: str) -> dict[str, float]:
     doc_ids = left.keys() & right.keys() if missing == "drop" else left.keys() | right.keys()
     left_lowest, right_lowest = min(left.values(), default=0.0), min(right.values(), default=0.0)
-    return dict(
-        ranked(
-            {
-                doc_id: alpha * left.get(doc_id, left_lowest) + (1 - alpha) * right.get(doc_id, right_lowest)
-                for doc_id in doc_ids
-            }
-        )
-    )
+    fused = {
+        doc_id: alpha * left.get(doc_id, left_lowest) + (1 - alpha) * right.get(doc_id, right_lowest)
+        for doc_id in doc_ids
+    }
+    return dict(ranked(fused))
 
 
 def _varied(scores: np.ndarray) -> bool:
@@ -129,11 +126,3 @@ def _varied(scores: np.ndarray) -> bool:
 def _check_choice(name: str, value: str, choices) -> None:
     if value not in choices:
         raise ValueError(f"{name} {value!r} is unknown; choose {', '.join(map(repr, choices))}")
-
-
-def _check_finite(scores: Mapping[str, float], query_id: str) -> None:
-    for doc_id, score in scores.items():
-        if not math.isfinite(score):
-            raise ValueError(
-                f"query {query_id!r}, document {doc_id!r}: score {score!r} is not finite; mend the run first"
-            )

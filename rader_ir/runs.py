@@ -55,21 +55,19 @@ def write_run(
     """
     if not tag or _BLANK.search(tag):
         raise ValueError(f"tag {tag!r} is empty or holds a blank; give one word")
+    check_finite(run)
     lists = {query_id: ranked(scores, depth) for query_id, scores in run.items()}
     ids = [*lists, *(doc_id for rows in lists.values() for doc_id, _ in rows)]
     _check_ids(ids)
-    exact = {
-        query_id: {doc_id: _finite(score, f"query {query_id}, document {doc_id}") for doc_id, score in rows}
-        for query_id, rows in lists.items()
-    }
     with replacing(path) as file:
         if _is_json(path):
+            exact = {query_id: {doc_id: float(score) for doc_id, score in rows} for query_id, rows in lists.items()}
             json.dump(exact, file, ensure_ascii=False)
             return
         separator = "\t" if any(map(_BLANK.search, ids)) else " "
-        for query_id, scores in exact.items():
-            for rank, (doc_id, score) in enumerate(scores.items(), start=1):
-                file.write(separator.join((query_id, "Q0", doc_id, str(rank), repr(score), tag)) + "\n")
+        for query_id, rows in lists.items():
+            for rank, (doc_id, score) in enumerate(rows, start=1):
+                file.write(separator.join((query_id, "Q0", doc_id, str(rank), repr(float(score)), tag)) + "\n")
 
 
 def read_qrels(path: str | Path) -> Qrels:
@@ -122,6 +120,14 @@ def without(run: Mapping[str, Mapping[str, float]], excluded: Mapping[str, Colle
         query_id: {doc_id: score for doc_id, score in scores.items() if doc_id not in dropped.get(query_id, ())}
         for query_id, scores in run.items()
     }
+
+
+def check_finite(run: Mapping[str, Mapping[str, float]]) -> None:
+    """Refuse, by a ValueError that names the query and document, a run with a score that is NaN or infinite."""
+    for query_id, scores in run.items():
+        for doc_id, score in scores.items():
+            if not math.isfinite(score):
+                raise ValueError(f"query {query_id!r}, document {doc_id!r}: score {score!r} is not a finite number")
 
 
 def _is_json(path) -> bool:

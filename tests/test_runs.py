@@ -101,7 +101,7 @@ def test_a_bad_row_of_qrels_is_named_by_file_and_line(tmp_path, row, complaint):
         ({"q": {"d\n": 1.0}}, {}, "holds a tab or line break"),
         ({"q": {"": 1.0}}, {}, "is empty"),
         ({"q\t": {"d": 1.0}}, {}, "holds a tab"),
-        ({"q": {"d": float("nan")}}, {}, "query q, document d: score nan"),
+        ({"q": {"d": float("nan")}}, {}, "query 'q', document 'd': score nan"),
         ({"q": {"d": 1.0}}, {"tag": "two words"}, "give one word"),
         ({"q": {"d": 1.0}}, {"depth": 0}, "depth 0 keeps no document"),
     ],
