@@ -1,14 +1,16 @@
 """Measuring runs with ir_measures: means, values per query, bootstrap intervals, a table.
 
-Figures agree with trec_eval -c: every query of the qrels counts, one that the run lacks with 0, and ties are broken as
-trec_eval does. A run and judgements that have nothing in common are refused, for their 0 says nothing about retrieval.
+Every query of the qrels counts, one that the run lacks with 0, as with trec_eval -c. Ties are broken by the tools
+behind ir_measures, so that figures equal what others get for the same file: trec_eval, behind most measures, rounds
+scores to 32 bits and puts the later doc_id first. A run and judgements that have nothing in common are refused, for
+their 0 says nothing about retrieval.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from rader_ir.runs import Qrels, Run
+from rader_ir.runs import Qrels, Run, check_finite, ranked
 
 
 def evaluate(run: Run, qrels: Qrels, measures: str | Iterable) -> dict[str, float]:
@@ -27,14 +29,19 @@ def per_query(run: Run, qrels: Qrels, measures: str | Iterable) -> dict[str, dic
         measures: names as ir_measures writes them, "nDCG@10 R@100" or a list of such names or of its measure objects.
 
     Raises:
-        ValueError: an unknown measure or none, or a run and qrels without a common query_id or a common doc_id.
+        ValueError: an unknown measure or none, a run and qrels without a common query_id or a common doc_id, or a score
+            that is not finite.
     """
     import ir_measures
 
     wanted = _parsed(measures)
+    check_finite(run)
     _check_they_meet(run, qrels)
     values = {str(measure): dict.fromkeys(qrels, 0.0) for measure in wanted}
-    for metric in ir_measures.iter_calc(wanted, qrels, run):
+    ordered = {
+        query_id: dict(ranked(scores)) for query_id, scores in run.items()
+    }  # RR@k breaks ties by what comes first
+    for metric in ir_measures.iter_calc(wanted, qrels, ordered):
         values[str(metric.measure)][metric.query_id] = float(metric.value)
     return values
 

@@ -20,6 +20,13 @@ def test_values_by_hand_with_every_judged_query_counted():
     assert evaluate(RUN, QRELS, ["R@100", "RR@10"]) == pytest.approx({"R@100": 0.5 / 3, "RR@10": 0.5 / 3})
 
 
+def test_the_order_of_dicts_decides_no_tie():
+    tied = {"1": {"b": 1.0, "a": 1.0, "x": 1.0}}
+    turned = {"1": dict(reversed(tied["1"].items()))}
+    measures = "nDCG@10 RR@10 RR P@1 AP"
+    assert evaluate(tied, QRELS, measures) == evaluate(turned, QRELS, measures)
+
+
 def test_measures_of_ir_measures_are_taken_as_they_are():
     from ir_measures import AP, nDCG
 
@@ -41,6 +48,8 @@ def test_runs_and_qrels_that_do_not_meet_are_refused():
         evaluate({"1": {"A": 1.0}}, QRELS, "AP")
     with pytest.raises(ValueError, match="none in the run"):
         evaluate({}, QRELS, "AP")
+    with pytest.raises(ValueError, match="query '1', document 'a': score nan is not a finite number"):
+        evaluate({"1": {"a": math.nan}}, QRELS, "AP")
     with pytest.raises(ValueError, match="no measure given"):
         evaluate(RUN, QRELS, "")
 
