@@ -13,13 +13,8 @@ from typing import Any
 from rader_ir.files import numbered_lines
 
 FIELDS = ("title", "name", "text", "sentences", "contents")
-DOC_ID_FIELDS = (
-    "doc_id",
-    "docid",
-    "docno",
-    "_id",
-    "id",
-)  # ours and ir_datasets', Pyserini's, PyTerrier's, BEIR's, plain
+# Of ours and ir_datasets, Pyserini, PyTerrier, BEIR, and plain.
+DOC_ID_FIELDS = ("doc_id", "docid", "docno", "_id", "id")
 QUERY_ID_FIELDS = ("query_id", "qid", "_id", "id")
 EXCLUDED_RELEVANCE = -100  # how ir_datasets marks BRIGHT's excluded documents among the judgements
 _FORMATS = (".jsonl", ".jsonl.gz", ".tsv", ".tsv.gz")
@@ -87,11 +82,15 @@ def load_irds(name: str):
 
 
 def excluded_in_qrels(dataset) -> dict[str, frozenset[str]]:
-    """{query_id: doc_ids judged -100} of an ir_datasets dataset whose relevance levels include it, {} of any other."""
+    """{query_id: doc_ids judged -100} of an ir_datasets dataset whose relevance levels include it, {} of any other.
+
+    Asks the judgements' own handler: in ir_datasets 0.6.3 `dataset.qrels_iter()` of BRIGHT's long tasks answers for
+    passages.
+    """
     if not dataset.has_qrels() or EXCLUDED_RELEVANCE not in dataset.qrels_defs():
         return {}
     doc_ids: dict[str, set[str]] = {}
-    for judgement in dataset.qrels_iter():
+    for judgement in dataset.qrels_handler().qrels_iter():
         if judgement.relevance == EXCLUDED_RELEVANCE:
             doc_ids.setdefault(judgement.query_id, set()).add(judgement.doc_id)
     return {query_id: frozenset(found) for query_id, found in doc_ids.items()}
@@ -181,12 +180,12 @@ def _text(record: Mapping[str, Any], fields: Sequence[str] | None, default: Sequ
 
 def _flat(value: Any, where: str) -> str:
     """A field as one string: null is empty, a list is joined by blanks without its empty items."""
-    items = value if isinstance(value, list | tuple) else [value]
-    texts = [item for item in items if item is not None]
-    if wrong := [item for item in texts if not isinstance(item, str)]:
-        raise ValueError(
-            f"{where} holds {str(wrong[0])[:40]!r}, a {type(wrong[0]).__name__}; expected text or a list of texts"
-        )
+    texts = [item for item in (value if isinstance(value, list | tuple) else [value]) if item is not None]
+    for item in texts:
+        if not isinstance(item, str):
+            raise ValueError(
+                f"{where} holds {str(item)[:40]!r}, a {type(item).__name__}; expected text or a list of texts"
+            )
     return " ".join(filter(str.strip, texts))
 
 
