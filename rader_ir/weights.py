@@ -14,9 +14,6 @@ from pathlib import Path
 
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import (
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
 
@@ -77,8 +74,9 @@ def _fetch(checkpoint: Checkpoint) -> Files:
     check_whole(folder, "adapter_model" if base_folder else "model")
     if checkpoint.sha256:
         _check_hash(folder / "model.safetensors", checkpoint)
-    parts = [folder] + [base_folder] * (base_folder is not None)
-    return Files(checkpoint, folder, base_folder, "+".join(weights_id(part) for part in parts))
+    parts = [folder] if base_folder is None else [folder, base_folder]
+    name = checkpoint.sha256[:16] if checkpoint.sha256 else "+".join(weights_id(part) for part in parts)
+    return Files(checkpoint, folder, base_folder, name)
 
 
 def _base_of(checkpoint: Checkpoint, base: str) -> Checkpoint:
@@ -113,17 +111,19 @@ def _download(checkpoint: Checkpoint) -> Path:
         ignore_patterns=_UNWANTED,
     )
     try:
-        return Path(snapshot_download(**wanted, local_files_only=True))
-    except (LocalEntryNotFoundError, FileNotFoundError):
+        cached = Path(snapshot_download(**wanted, local_files_only=True))
+        if any(cached.glob("*.safetensors")):
+            return cached
+    except OSError:  # nothing in the cache, or a download that was cut off: the call below goes on with it
         pass
     try:
         _announce(checkpoint, snapshot_download(**wanted, dry_run=True))
         return Path(snapshot_download(**wanted))
-    except RepositoryNotFoundError as error:
-        raise FileNotFoundError(
-            f"the hub has no model {checkpoint.weights!r} (or it needs a login); check the name, or give a folder"
-        ) from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+    except OSError as error:  # every error of the hub's client is one
+        if isinstance(error.__cause__, RepositoryNotFoundError) or isinstance(error, RepositoryNotFoundError):
+            raise FileNotFoundError(
+                f"the hub has no model {checkpoint.weights!r} (or it needs a login); check the name, or give a folder"
+            ) from error
         raise FileNotFoundError(_how_to_fill(checkpoint, error)) from error
 
 
@@ -184,14 +184,16 @@ def _check_size(path: Path) -> None:
 
 
 def weights_id(folder: Path) -> str:
-    """A name for the weights in `folder`: the commit for a folder of the hub's cache, else a hash of the files' bytes.
+    """A name for the model in `folder`: the commit for a folder of the hub's cache, else a hash of its files' bytes.
 
-    Of a file beyond 64 MiB, 64 evenly spaced MiB are hashed: enough to tell models apart, soon done for 30 GB.
+    Weights, configuration and tokenizer count. Of a file beyond 64 MiB, 64 evenly spaced MiB are hashed: enough to tell models
+    apart, soon done for 30 GB.
     """
     if folder.parent.name == "snapshots" and len(folder.name) == 40:
         return folder.name[:16]
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
+    described = [folder / name for name in ("config.json", "adapter_config.json", "tokenizer.json")]
+    for path in [*sorted(folder.glob("*.safetensors")), *filter(Path.is_file, described)]:
         size = path.stat().st_size
         digest.update(f"{path.name}:{size}".encode())
         steps = range(0, size, _SAMPLE) if size <= 64 * _SAMPLE else range(0, size - _SAMPLE, (size - _SAMPLE) // 63)

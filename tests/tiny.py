@@ -96,6 +96,7 @@ def bert(folder: Path, *, labels: int | None = None, seed=0, **config) -> Path:
         cls_token="[CLS]",
         sep_token="[SEP]",
         mask_token="[MASK]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
     return _save(folder, fast, BertConfig, BertModel, BertForSequenceClassification, labels, seed, config)
 

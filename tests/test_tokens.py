@@ -1,0 +1,155 @@
+"""Texts become ids with the end kept, batches hold a budget of tokens, and running out of memory loses nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from rader_ir.checkpoints import read_folder
+from rader_ir.tokens import TextTokens, batches, for_each_batch, pad
+
+
+def tokens_of(folder):
+    return TextTokens(AutoTokenizer.from_pretrained(folder), read_folder(folder))
+
+
+def test_qwen_gets_an_end_token_that_truncation_keeps(tiny_qwen2):
+    tokens = tokens_of(tiny_qwen2)
+    end = tokens.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    body = tokens.tokenizer("query: prove it")["input_ids"]
+    assert tokens.texts(["query: prove it"], 100).rows == [[*body, end]]
+    cut = tokens.texts(["query: prove it", "a"], 4)
+    assert cut.rows[0] == [*body[:3], end]
+    assert cut.truncated == 1
+
+
+def test_llama_keeps_its_beginning_and_gets_its_end(tiny_llama):
+    tokens = tokens_of(tiny_llama)
+    begin, end = tokens.tokenizer.convert_tokens_to_ids(["<|begin_of_text|>", "<|eot_id|>"])
+    row = tokens.texts(["a graph is bipartite"], 4).rows[0]
+    assert row[0] == begin and row[-1] == end and len(row) == 4
+
+
+def test_bert_keeps_its_frame_and_nothing_else(tiny_bert):
+    tokens = tokens_of(tiny_bert)
+    assert tokens.texts(["prove it"], 100).rows == [tokens.tokenizer("prove it")["input_ids"]]
+    assert tokens.texts(["prove it now or never"], 5).rows == [
+        tokens.tokenizer("prove it now or never", truncation=True, max_length=5)["input_ids"]
+    ]
+
+
+def test_an_end_that_the_tokenizer_appends_is_not_doubled(tiny_qwen2, tmp_path):
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_qwen2)
+    end = tokenizer.eos_token
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"$A {end}", special_tokens=[(end, tokenizer.eos_token_id)]
+    )
+    row = TextTokens(tokenizer, read_folder(tiny_qwen2)).texts(["prove it"], 100).rows[0]
+    assert row.count(tokenizer.eos_token_id) == 1 and row[-1] == tokenizer.eos_token_id
+
+
+def test_a_tokenizer_without_an_end(tiny_bert):
+    with pytest.raises(ValueError, match="appends an end token, and its tokenizer has none"):
+        TextTokens(AutoTokenizer.from_pretrained(tiny_bert), replace(read_folder(tiny_bert), eos="append"))
+
+
+def test_pairs_are_the_joined_string_and_only_the_document_is_cut(tiny_qwen2):
+    tokens = tokens_of(tiny_qwen2)
+    query, doc = "what is the law of large numbers?", "the sample average converges to the expected value."
+    whole = tokens.tokenizer(f"query: {query} document: {doc}")["input_ids"]
+    end = tokens.tokenizer.eos_token_id
+    assert tokens.pairs([query], [doc], "", 200).rows == [[*whole, end]]
+    limit = len(whole) - 3
+    cut = tokens.pairs([query, query], [doc, "x"], "", limit)
+    assert cut.rows[0] == [*whole[: limit - 1], end] and cut.truncated == 1
+    lead = len(tokens.tokenizer(f"query: {query} document: ")["input_ids"])
+    with pytest.raises(ValueError, match=f"a query of {lead} tokens leaves no room for a document within {lead}"):
+        tokens.pairs([query], [doc], "", lead)
+
+
+def test_pairs_with_words_after_the_document_keep_them(tiny_qwen2):
+    checkpoint = replace(read_folder(tiny_qwen2), pair_form="query: {query} document: {document} <end>")
+    tokens = TextTokens(AutoTokenizer.from_pretrained(tiny_qwen2), checkpoint)
+    tail = tokens.tokenizer(" <end>")["input_ids"]
+    row = tokens.pairs(["prove it"], ["a graph is bipartite " * 9], "", 40).rows[0]
+    assert len(row) == 40 and row[-1 - len(tail) : -1] == tail
+
+
+def test_berts_pairs_are_the_tokenizers_own(tiny_bert):
+    tokens = TextTokens(AutoTokenizer.from_pretrained(tiny_bert), replace(read_folder(tiny_bert), head="score"))
+    made = tokens.pairs(["prove it"], ["a graph is bipartite if and only if"], "", 12)
+    expected = tokens.tokenizer(
+        "prove it",
+        "a graph is bipartite if and only if",
+        truncation="only_second",
+        max_length=12,
+        return_token_type_ids=True,
+    )
+    assert made.rows == [expected["input_ids"]] and made.segments == [expected["token_type_ids"]]
+    assert made.truncated == 1
+    with pytest.raises(ValueError, match="leaves no room"):
+        tokens.pairs(["prove it now or never"], ["a"], "", 6)
+
+
+def test_passages_cover_the_text(tiny_qwen2):
+    tokens = tokens_of(tiny_qwen2)
+    text = "Every finite integral domain is a field, and what follows is the tail"
+    made = tokens.passages([text, ""], 5, 5)
+    assert "".join(made[0]) == text and made[1] == [""]
+    assert all(len(tokens.tokenizer(piece)["input_ids"]) <= 5 for piece in made[0][:-1])
+    overlapping = tokens.passages([text], 5, 2)[0]
+    assert text.startswith(overlapping[0]) and text.endswith(overlapping[-1])
+
+
+@given(st.lists(st.integers(1, 50), max_size=60), st.integers(1, 200))
+def test_batches_hold_everything_once_within_the_budget(lengths, budget):
+    made = batches(np.array(lengths, dtype=np.int64), budget)
+    assert sorted(i for batch in made for i in batch) == list(range(len(lengths)))
+    for batch in made:
+        assert len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= budget
+
+
+def test_padding_is_on_the_right():
+    made = pad([[5, 6, 7], [8]], 9, torch.device("cpu"))
+    assert made["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
+    assert made["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_out_of_memory_halves_the_batch_and_loses_nothing(error):
+    lengths = np.array([8, 3, 5, 8, 2, 7, 8, 1])
+    done, tried = [], []
+
+    def step(batch):
+        tried.append(len(batch))
+        if lengths[batch].max() * len(batch) > 16:
+            raise error
+        done.extend(batch.tolist())
+
+    for_each_batch(lengths, 1000, step, description="test")
+    assert sorted(done) == list(range(8))
+    assert tried[0] == 8 and max(tried[1:]) <= 4
+
+
+def test_one_text_too_many_says_so():
+    def step(batch):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(MemoryError, match="one text of 7 tokens does not fit into memory; lower the maximum length"):
+        for_each_batch(np.array([7]), 100, step, description="test")
+
+
+def test_other_errors_pass_through():
+    def step(batch):
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        for_each_batch(np.array([7]), 100, step, description="test")
