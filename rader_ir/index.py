@@ -1,0 +1,243 @@
+"""An index folder opened for search: doc ids, vectors on disk, and FAISS to find the nearest of them.
+
+Candidates come from FAISS (exact flat search, an HNSW graph, or a scan of quantised vectors); every score is then the inner
+product with the float32 vector itself, summed in one fixed order, so scores and ranks do not depend on the batch of queries
+or on the kind of search that found them. Ties go to the smaller doc id, also at the depth cut.
+"""
+
+import json
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rader_ir.index_folder import DOC_IDS, UNFINISHED, Plan, read_meta, vector_difference
+from rader_ir.index_ids import DocIds
+
+QUANTISED = ("sq8", "fp16")
+KINDS = ("flat", "hnsw", *QUANTISED)
+_RESULTS_AT_ONCE = 1 << 22  # candidates held at a time, over all queries of a batch
+_MARGIN = 16  # candidates beyond the depth, so that ties at the cut rarely need a second search
+_NOISE = 16  # rounding may differ by this many times the largest difference seen before ranks are in doubt
+
+
+class Index:
+    """A finished index folder, as `build_index` makes it. Opening reads the list of doc ids and no vectors.
+
+    Attributes:
+        folder: where it lies.
+        meta: contents of rader_index.json; `meta["made_by"]` describes the encoder.
+        dimension: length of a vector.
+        doc_ids: the doc ids in order, read from disk as they are asked for (`DocIds`).
+        vectors: float32 [documents, dimension], mapped from disk.
+    """
+
+    def __init__(self, folder: str | Path):
+        """Open a folder; raises FileNotFoundError, or ValueError where files are missing or too short."""
+        self.folder = Path(folder)
+        self.meta = read_meta(self.folder)
+        self.dimension = self.meta["dimension"]
+        self.doc_ids = DocIds(self.folder / DOC_IDS, len(self))
+        self.vectors = _mapped(self.folder, Plan.of(self.meta), len(self))
+        self._fetchers: dict[str, object] = {}
+        if (self.folder / UNFINISHED).exists():
+            warnings.warn(
+                f"documents are being added to {folder}, or that was interrupted: this is the index of the first {len(self)}; "
+                "repeating the interrupted call goes on with it",
+                stacklevel=2,
+            )
+
+    def __len__(self) -> int:
+        return self.meta["documents"]
+
+    def __repr__(self) -> str:
+        return f"Index({str(self.folder)!r})"
+
+    def doc_vectors(self, doc_ids: Sequence[str]) -> np.ndarray:
+        """The vectors of some documents, float32 [n, d]; KeyError names a doc id that is not here."""
+        positions = self.doc_ids.positions(doc_ids)
+        if (positions < 0).any():
+            missing = doc_ids[int(np.argmax(positions < 0))]
+            raise KeyError(f"doc id {missing!r} is not in {self.folder}, which holds {len(self)} documents")
+        return np.array(self.vectors[positions])
+
+    def retrieve(
+        self,
+        queries: Mapping[str, str],
+        encoder,
+        *,
+        depth: int = 1000,
+        kind: str = "flat",
+        excluded: Mapping[str, Collection[str]] | None = None,
+        instructions: Mapping[str, str] | None = None,
+        check: bool = True,
+    ) -> dict[str, dict[str, float]]:
+        """Encode queries and rank the documents for them.
+
+        Args:
+            queries: text by query id.
+            encoder: anything with `encode_queries(texts, instructions)`, `dimension` and `describe()`.
+            depth: number of documents for each query.
+            kind: as in `search`.
+            excluded: doc ids by query id that are taken out before the depth cut, as BRIGHT wants it.
+            instructions: instruction by query id, for the queries that have one of their own.
+            check: refuse an encoder whose description is not that of the encoder that made the index.
+
+        Raises:
+            ValueError: the encoder differs; names the fields, the index's side first.
+        """
+        if check:
+            self._require_same_encoder(encoder)
+        if not queries:
+            return {}
+        told = None if instructions is None else [instructions.get(query_id) for query_id in queries]
+        vectors = encoder.encode_queries(list(queries.values()), told)
+        banned = None if excluded is None else [excluded.get(query_id, ()) for query_id in queries]
+        ranked = self.search(vectors, depth=depth, kind=kind, excluded=banned)
+        return {
+            query_id: dict(zip(self.doc_ids[positions].tolist(), scores.tolist(), strict=True))
+            for query_id, (positions, scores) in zip(queries, ranked, strict=True)
+        }
+
+    def search(
+        self,
+        vectors: np.ndarray,
+        *,
+        depth: int = 1000,
+        kind: str = "flat",
+        excluded: Sequence[Collection[str]] | None = None,
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The documents nearest to each query by inner product, best first, ties by doc id.
+
+        Args:
+            vectors: queries, float32 [q, d].
+            depth: number of documents for each query; fewer where the index has fewer.
+            kind: "flat" finds the nearest for certain; "hnsw", "sq8" and "fp16" search what `add_hnsw` or `add_quantised`
+                built, and may miss some.
+            excluded: for each query the doc ids to leave out, before the depth cut.
+
+        Returns:
+            For each query: positions in `doc_ids`, int64 [<= depth], and scores, float32 of that length.
+
+        Raises:
+            ValueError: wrong shape, NaN, an unknown kind, or a kind that is not built or older than the index.
+        """
+        vectors = self._checked(vectors, depth, kind, excluded)
+        banned = [self._banned(doc_ids) for doc_ids in (excluded or [()] * len(vectors))]
+        fetch, found = self._fetcher(kind), {}
+        wanted = {query: min(depth + len(banned[query]) + _MARGIN, len(self)) for query in range(len(vectors))}
+        while wanted:
+            again = {}
+            for batch, k in _batches(wanted, together=kind == "flat"):
+                for query, *candidates in zip(batch, *fetch(vectors[batch], k), strict=True):
+                    ranked = self._ranked(
+                        vectors[query], *candidates, banned[query], depth, exact=kind not in QUANTISED
+                    )
+                    if ranked is None:
+                        again[query] = min(2 * k, len(self))
+                    else:
+                        found[query] = ranked
+            wanted = again
+        return [found[query] for query in range(len(vectors))]
+
+    def add_hnsw(self, *, m: int = 32, ef_construction: int = 200, verbose: bool = False) -> None:
+        """Build the graph for `kind="hnsw"`: m neighbours for each document. Keeps all vectors in memory meanwhile."""
+        from rader_ir import index_kinds
+
+        settings = {"m": m, "ef_construction": ef_construction}
+        self.meta = index_kinds.build(self.folder, self.vectors, "hnsw", verbose=verbose, **settings)
+        self._fetchers.pop("hnsw", None)
+
+    def add_quantised(self, kind: str, *, verbose: bool = False) -> None:
+        """Build the smaller vectors for `kind="sq8"` (a quarter of the size) or `kind="fp16"` (half of it)."""
+        from rader_ir import index_kinds
+
+        if kind not in QUANTISED:
+            raise ValueError(f"quantised kind {kind!r} is unknown; choose {' or '.join(map(repr, QUANTISED))}")
+        self.meta = index_kinds.build(self.folder, self.vectors, kind, verbose=verbose)
+        self._fetchers.pop(kind, None)
+
+    def _fetcher(self, kind: str):
+        from rader_ir import index_kinds  # imports faiss
+
+        if kind not in self._fetchers:
+            self._fetchers[kind] = (
+                index_kinds.flat(self.vectors) if kind == "flat" else index_kinds.built(self.folder, self.meta, kind)
+            )
+        return self._fetchers[kind]
+
+    def _checked(self, vectors, depth: int, kind: str, excluded) -> np.ndarray:
+        vectors = np.ascontiguousarray(vectors, np.float32)
+        if vectors.size == 0:
+            vectors = vectors.reshape(0, self.dimension)
+        if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
+            raise ValueError(
+                f"queries have shape {vectors.shape}, expected (queries, {self.dimension}) for {self.folder}"
+            )
+        if not np.isfinite(vectors).all():
+            bad = int(np.argmin(np.isfinite(vectors).all(axis=1)))
+            raise ValueError(f"the vector of query {bad + 1} of {len(vectors)} holds NaN or infinity; encode it again")
+        if depth < 1:
+            raise ValueError(f"depth is {depth}, expected at least 1")
+        if kind not in KINDS:
+            raise ValueError(f"search kind {kind!r} is unknown; choose {', '.join(map(repr, KINDS))}")
+        if excluded is not None and len(excluded) != len(vectors):
+            raise ValueError(f"excluded has {len(excluded)} entries for {len(vectors)} queries; give one for each")
+        return vectors
+
+    def _banned(self, doc_ids: Collection[str]) -> np.ndarray:
+        positions = self.doc_ids.positions(doc_ids) if doc_ids else np.zeros(0, np.int64)
+        return positions[positions >= 0]
+
+    def _ranked(
+        self, query, scores, positions, banned, depth: int, *, exact: bool
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """The best `depth` of the candidates of one query, or None where a document beyond them might belong there."""
+        scores, positions = scores[positions >= 0], positions[positions >= 0]
+        true = np.einsum("nd,d->n", self.vectors[positions], query)  # row by row in one order, whatever the batch
+        allowed = ~np.isin(positions, banned)
+        if len(positions) < len(self) and allowed.sum() >= depth:
+            noise = _NOISE * np.abs(true - scores).max() if exact else 0.0
+            if not scores[allowed][depth - 1] - scores[-1] > noise:
+                return None
+        return self._by_score_and_id(positions[allowed], true[allowed], depth)
+
+    def _by_score_and_id(self, positions: np.ndarray, scores: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
+        order = np.argsort(-scores, kind="stable")
+        positions, scores = positions[order], scores[order]
+        same = scores[1:] == scores[:-1]
+        tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+        if len(tied):
+            positions[tied] = positions[tied][np.lexsort((self.doc_ids[positions[tied]], -scores[tied]))]
+        return positions[:depth], scores[:depth]
+
+    def _require_same_encoder(self, encoder) -> None:
+        difference = vector_difference(self.meta["made_by"], json.loads(json.dumps(encoder.describe())))
+        if encoder.dimension != self.dimension:
+            difference = f"dimension: {self.dimension} / {encoder.dimension}" + (difference and f"; {difference}")
+        if difference:
+            raise ValueError(
+                f"{self.folder} was made by another encoder (index / this one): {difference}; open the index's own "
+                "checkpoint with its settings, or pass check=False to search all the same"
+            )
+
+
+def _mapped(folder: Path, plan: Plan, count: int) -> np.ndarray:
+    name, start = plan.rows
+    if (folder / name).stat().st_size < start + count * plan.row_bytes:
+        raise ValueError(f"{folder / name} is shorter than {count} vectors of {plan.dimension}; build the index again")
+    if not count:
+        return np.zeros((0, plan.dimension), np.float32)
+    return np.memmap(folder / name, "<f4", "r", offset=start, shape=(count, plan.dimension))
+
+
+def _batches(wanted: Mapping[int, int], *, together: bool) -> Iterator[tuple[list[int], int]]:
+    """Queries that are searched at once, and for how many candidates: with those that want as many, or with all."""
+    groups: dict[int, list[int]] = {}
+    for query, k in wanted.items():
+        groups.setdefault(max(wanted.values()) if together else k, []).append(query)
+    for k, queries in groups.items():
+        size = max(1, _RESULTS_AT_ONCE // max(1, k))
+        for start in range(0, len(queries), size):
+            yield queries[start : start + size], k
