@@ -1,8 +1,8 @@
 """An index folder opened for search: doc ids, vectors on disk, and FAISS to find the nearest of them.
 
-Candidates come from FAISS (exact flat search, an HNSW graph, or a scan of quantised vectors); every score is then the inner
-product with the float32 vector itself, summed in one fixed order, so scores and ranks do not depend on the batch of queries
-or on the kind of search that found them. Ties go to the smaller doc id, also at the depth cut.
+Candidates come from FAISS (exact flat search, an HNSW graph, or a scan of quantised vectors); every score is then the
+inner product with the float32 vector itself, summed in one fixed order, so scores and ranks do not depend on the
+batch of queries or on the kind of search that found them. Ties go to the smaller doc id, also at the depth cut.
 """
 
 import json
@@ -43,8 +43,8 @@ class Index:
         self._fetchers: dict[str, object] = {}
         if (self.folder / UNFINISHED).exists():
             warnings.warn(
-                f"documents are being added to {folder}, or that was interrupted: this is the index of the first {len(self)}; "
-                "repeating the interrupted call goes on with it",
+                f"documents are being added to {folder}, or that was interrupted; these are the first {len(self)}. "
+                "Repeating an interrupted call goes on with it",
                 stacklevel=2,
             )
 
@@ -113,8 +113,8 @@ class Index:
         Args:
             vectors: queries, float32 [q, d].
             depth: number of documents for each query; fewer where the index has fewer.
-            kind: "flat" finds the nearest for certain; "hnsw", "sq8" and "fp16" search what `add_hnsw` or `add_quantised`
-                built, and may miss some.
+            kind: "flat" finds the nearest for certain; "hnsw", "sq8" and "fp16" search what `add_hnsw` or
+                `add_quantised` built, and may miss some.
             excluded: for each query the doc ids to leave out, before the depth cut.
 
         Returns:

@@ -1,8 +1,8 @@
 """What an index folder holds, and the care with which files in it are read, replaced, locked and run out of room.
 
-vecs.f4 (or, without the flex format, `index`) holds the rows, docid the ids; `index` opens in faiss and Pyserini, vecs.f4
-with docnos.npids and pt_meta.json in pyterrier_dr; chunks.bin tells which documents were written together. A folder is an
-index when it has rader_index.json, which is always written last.
+vecs.f4 (or, without the flex format, `index`) holds the rows, docid the ids; `index` opens in faiss and Pyserini,
+vecs.f4 with docnos.npids and pt_meta.json in pyterrier_dr; chunks.bin tells which documents were written together. A
+folder is an index when it has rader_index.json, which is always written last.
 """
 
 import errno
@@ -20,14 +20,8 @@ import numpy as np
 from rader_ir.index_formats import FAISS_HEADER
 
 META, UNFINISHED = "rader_index.json", "unfinished"
-VECTORS, FAISS, DOC_IDS, NPIDS, PT_META, LEDGER = (
-    "vecs.f4",
-    "index",
-    "docid",
-    "docnos.npids",
-    "pt_meta.json",
-    "chunks.bin",
-)
+VECTORS, FAISS, DOC_IDS, LEDGER = "vecs.f4", "index", "docid", "chunks.bin"
+NPIDS, PT_META = "docnos.npids", "pt_meta.json"
 FORMATS = ("pyserini", "flex")
 RECORD = np.dtype([("documents", "<i8"), ("id_bytes", "<i8"), ("digest", "V16")])  # sums over the chunks up to this one
 _VERSION = 1

@@ -1,7 +1,8 @@
 """Files through which other tools read an index: faiss and Pyserini, pyterrier_dr's FlexIndex, Lucene, encoded queries.
 
-Everything is written without importing those tools, and streamed, so memory stays bounded. The bytes of `index` and `docid`
-are those of faiss.write_index and of Pyserini's own writer; docnos.npids follows version 1 of the npids package.
+Everything is written without importing those tools, and streamed, so memory stays bounded. The bytes of `index` and
+`docid` are those of faiss.write_index and of Pyserini's own writer; docnos.npids follows version 1 of the npids
+package.
 """
 
 import json

@@ -1,7 +1,8 @@
 """Doc ids of an index: judged one by one, told apart at 8 bytes each, and read from disk without loading them all.
 
-An id ends up as a line of a text file, a field of a TREC run and a fixed-width record of another tool, so what would break
-one of these is refused. Equality is decided by 64-bit hashes of this process and confirmed by the ids themselves.
+An id ends up as a line of a text file, a field of a TREC run and a fixed-width record of another tool, so what would
+break one of these is refused. Equality is decided by 64-bit hashes of this process and confirmed by the ids
+themselves.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,7 @@
 """Shards: every n-th chunk of a stream, written by n processes at once and put back in order afterwards.
 
-Each shard is an index in a folder of its own below the one that it shall become part of. All processes read the whole stream,
-and each keeps a digest of it, so that shards of different streams are not merged.
+Each shard is an index in a folder of its own below the one that it shall become part of. All processes read the whole
+stream, and each keeps a digest of it, so that shards of different streams are not merged.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

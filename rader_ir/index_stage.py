@@ -1,8 +1,9 @@
 """How a half-written index grows until it is whole, so that a process killed at any moment loses at most one chunk.
 
-New rows, ids and a ledger of whole chunks lie in FOLDER/unfinished, where torn ends are cut off when the writing goes on.
-Once all is there the stage is sealed by a rader_index.json of its own and published: every step of that can be repeated, and
-rader_index.json moves last. Rows added to a finished index go behind its last row, where its readers do not look.
+New rows, ids and a ledger of whole chunks lie in FOLDER/unfinished, where torn ends are cut off when the writing goes
+on. Once all is there the stage is sealed by a rader_index.json of its own and published: every step of that can be
+repeated, and rader_index.json moves last. Rows added to a finished index go behind its last row, where its readers do
+not look.
 """
 
 import os

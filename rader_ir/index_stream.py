@@ -1,7 +1,7 @@
 """The stream that an index is written from, checked document by document and cut into chunks.
 
-A chunk is known by a digest of its ids and contents, so a call that is made again finds out whether it got the same documents
-without encoding them. Contents are texts or ready vectors; a reader for each says what is wrong with one.
+A chunk is known by a digest of its ids and contents, so a call that is made again finds out whether it got the same
+documents without encoding them. Contents are texts or ready vectors; a reader for each says what is wrong with one.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,8 +1,8 @@
 """Indexes written as a stream: of texts through an encoder, of ready vectors, or of the shards that several processes wrote.
 
-Documents are encoded and kept in chunks, each by itself, so a call that was killed can be made again: chunks that are whole
-are only compared with the stream, and the result is byte for byte that of an unbroken call. Memory stays bounded by one chunk
-and some 30 bytes for each document.
+Documents are encoded and kept in chunks, each by itself, so a call that was killed can be made again: chunks that are
+whole are only compared with the stream, and the result is byte for byte that of an unbroken call. Memory stays
+bounded by one chunk and some 30 bytes for each document.
 """
 
 import json
