@@ -1,0 +1,35 @@
+"""The PyTerrier door to rader_ir: transformers, indexes and frames for `pt.Experiment` and pipelines.
+
+Every class is configuration and frames; models, indexes and their arithmetic live in `rader_ir`. Names open lazily
+(PEP 562), and weights load at the first row, so that building, printing, inspecting and compiling a pipeline costs nothing.
+"""
+
+from importlib import import_module
+
+_PUBLIC = {
+    "Bm25Index": "bm25",
+    "Bm25Retriever": "bm25",
+    "CachedScores": "caching",
+    "ExcludeDocuments": "exclusions",
+    "RaDeREncoder": "encoders",
+    "RaDeRFusion": "fusion",
+    "RaDeRIndex": "indexes",
+    "RaDeRReranker": "rerankers",
+    "RaDeRRetriever": "indexes",
+    "ReciprocalRankFusion": "fusion",
+    "SafeQueries": "queries",
+    "TextLoader": "texts",
+    "bright_frames": "bright",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str):
+    if name in _PUBLIC:
+        return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; its public names are {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

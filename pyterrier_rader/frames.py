@@ -1,0 +1,287 @@
+"""Between PyTerrier's frames and the engine's lists: the only place where rows are grouped by query.
+
+A frame is factorised once; what follows are integer codes and numpy, never a Python call per row of a data frame. Result
+frames leave here in one order: qid, then score from high to low, then docno; ranks start at 0 and scores are float64.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyterrier as pt
+
+from rader_ir.runs import Run
+
+Score = Callable[[Sequence[str], Sequence[Sequence[str]]], Sequence[np.ndarray]]
+_NAMED = 5  # how many offending ids an error names
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The rows of a frame by query.
+
+    Attributes:
+        qids: [q], sorted.
+        codes: int [n], each row's position in `qids`.
+    """
+
+    qids: np.ndarray
+    codes: np.ndarray
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Rows per query, int [q]."""
+        return np.bincount(self.codes, minlength=len(self.qids))
+
+
+def group(frame: pd.DataFrame) -> Groups:
+    """Group rows by qid.
+
+    Raises:
+        ValueError: a row has no qid.
+    """
+    codes, qids = pd.factorize(frame["qid"], sort=True)
+    if (codes < 0).any():
+        raise ValueError(f"qid is missing on {(codes < 0).sum()} of {len(frame)} rows; give every row its query's id")
+    return Groups(np.asarray(qids, dtype=object), codes)
+
+
+def without_scores(frame: pd.DataFrame) -> pd.DataFrame:
+    """A copy with fresh row labels (`|` and `^` repeat them) and without the scores and ranks of an earlier stage."""
+    return frame.drop(columns=["score", "rank"], errors="ignore").reset_index(drop=True)
+
+
+def typed_empty(frame: pd.DataFrame, **added: str) -> pd.DataFrame:
+    """`frame` without rows, every column of PyTerrier's data model in its type, and the `added` columns last.
+
+    PyTerrier inspects with untyped empty frames; typed ones merge and concatenate with full ones.
+    """
+    kept = frame.drop(columns=list(added), errors="ignore").iloc[:0].reset_index(drop=True)
+    known = {name: (pt.model.column_info(str(name)) or {}).get("type") for name in kept.columns}
+    kept = kept.astype({name: kind for name, kind in known.items() if kind in (str, int, float)})
+    return kept.assign(**{name: pd.Series(dtype=dtype) for name, dtype in added.items()})
+
+
+def no_results(frame: pd.DataFrame) -> pd.DataFrame:
+    """The empty result frame for `frame`: its columns, typed, then docno if it lacks one, score and rank."""
+    docno = {} if "docno" in frame.columns else {"docno": "str"}
+    return typed_empty(frame, **docno, score="float64", rank="int64")
+
+
+def filled(frame: pd.DataFrame, field: str, otherwise: str | None = None) -> np.ndarray:
+    """Column `field` as object [n]; a row without a value takes the first that its query has (the data model allows that).
+
+    Raises:
+        ValueError: a query has no value on any row and there is no `otherwise`; names the qids.
+    """
+    values, known = frame[field].to_numpy(dtype=object), frame[field].notna().to_numpy()
+    if known.all():
+        return values
+    groups = group(frame)
+    rows = _first_known(known, groups.codes, len(groups.qids))
+    if otherwise is None:
+        _refuse(groups.qids[~known[rows]], "qid", _no_query(field))
+    found = np.where(known[rows], values[rows], otherwise)
+    return np.where(known, values, found[groups.codes])
+
+
+def with_column(frame: pd.DataFrame, name: str, values: list) -> pd.DataFrame:
+    """`frame` with one object per row in column `name`, put last; labels and order stay."""
+    return frame.drop(columns=[name], errors="ignore").assign(
+        **{name: pd.Series(values, index=frame.index, dtype=object)}
+    )
+
+
+def texts(frame: pd.DataFrame, field: str) -> np.ndarray:
+    """Column `field` of a frame with docnos, object [n] of str.
+
+    Raises:
+        ValueError: a text is missing or no string; names the docnos.
+    """
+    values = frame[field].to_numpy(dtype=object)
+    wrong = np.fromiter((not isinstance(value, str) for value in values), dtype=bool, count=len(values))
+    _refuse(
+        frame["docno"].to_numpy(dtype=object)[wrong],
+        "docno",
+        f"no text in column {field!r}; put a text loader such as pt.text.get_text before this step, or mend the corpus",
+    )
+    return values
+
+
+def per_query(frame: pd.DataFrame, groups: Groups) -> pd.DataFrame:
+    """One row per query, sorted by qid: each query column's first value among the query's rows."""
+    return _collapsed(frame[_query_columns(frame)], groups.codes, len(groups.qids))
+
+
+def topics(frame: pd.DataFrame, field: str) -> pd.DataFrame:
+    """One row per query of a query frame, sorted by qid, with all columns but score and rank.
+
+    Raises:
+        ValueError: a query has no value in `field` on any row; names the qids.
+    """
+    groups = group(frame)
+    rows = _collapsed(without_scores(frame), groups.codes, len(groups.qids))
+    _refuse(rows["qid"][rows[field].isna()], "qid", _no_query(field))
+    return rows
+
+
+def spread(frame: pd.DataFrame, groups: Groups) -> pd.DataFrame:
+    """Every query column's value on all rows of its query, so that no later cut loses it; a new frame if any was missing."""
+    missing = [name for name in _query_columns(frame) if frame[name].isna().any()]
+    if not missing:
+        return frame
+    rows = _collapsed(frame[missing], groups.codes, len(groups.qids)).take(groups.codes)
+    return frame.assign(**{name: rows[name].set_axis(frame.index) for name in missing})
+
+
+def score_pairs(frame: pd.DataFrame, groups: Groups, score: Score, *, query_field: str, text_field: str) -> np.ndarray:
+    """Score every row by one call of `score(queries, docs)`; float64 [n] in the order of the rows.
+
+    A text that a query meets twice is scored once. Each query's documents are given in the order of the earlier stage
+    (column `rank` if there is one, else the rows' order), which matters to rerankers that compare documents.
+    """
+    codes, unique = pd.factorize(texts(frame, text_field))
+    earlier = frame["rank"].to_numpy() if "rank" in frame.columns else np.zeros(len(frame), dtype=int)
+    order = np.lexsort((earlier, groups.codes))
+    pairs = groups.codes[order] * len(unique) + codes[order]
+    _, first, inverse = np.unique(pairs, return_index=True, return_inverse=True)
+    asked = np.sort(first)  # first occurrences, in the order of the earlier stage
+    rows = order[asked]
+    ends = np.cumsum(np.bincount(groups.codes[rows], minlength=len(groups.qids)))
+    docs = [part.tolist() for part in np.split(unique[codes[rows]], ends[:-1])]
+    queries = topics(frame[["qid", query_field]], query_field)[query_field].tolist()
+    answer = _flat(score(queries, docs), docs, groups.qids)
+    scores = np.empty(len(frame))
+    scores[order] = answer[np.searchsorted(asked, first)[inverse]]
+    return scores
+
+
+def with_scores(frame: pd.DataFrame, groups: Groups, scores: np.ndarray, depth: int | None = None) -> pd.DataFrame:
+    """`frame` with `scores` [n] and ranks in place of earlier ones, in ranked order, each query cut to `depth`."""
+    scores = np.asarray(scores, dtype=np.float64)
+    docnos, _ = pd.factorize(frame["docno"], sort=True)
+    order = np.lexsort((docnos, -scores, groups.codes))
+    ranks = _positions(groups.sizes)
+    if depth is not None:
+        order, ranks = order[ranks < depth], ranks[ranks < depth]
+    kept = spread(frame, groups).drop(columns=["score", "rank"], errors="ignore").take(order).reset_index(drop=True)
+    return kept.assign(score=scores[order], rank=ranks)
+
+
+def with_results(topics: pd.DataFrame, lists: Sequence[tuple[Sequence[str], Sequence[float]]]) -> pd.DataFrame:
+    """One row per result: `topics` [q rows] repeated for each of its (docnos, scores), in ranked order."""
+    sizes = [len(docnos) for docnos, _ in lists]
+    if not sum(sizes):
+        return no_results(topics)
+    docnos = np.concatenate([np.asarray(docnos, dtype=object) for docnos, _ in lists])
+    scores = np.concatenate([np.asarray(scores, dtype=np.float64) for _, scores in lists])
+    rows = topics.drop(columns=["docno"], errors="ignore").take(np.repeat(np.arange(len(topics)), sizes))
+    found = rows.reset_index(drop=True).assign(docno=pd.Series(docnos, dtype="str"))
+    return with_scores(found, group(found), scores)
+
+
+def excluded_rows(frame: pd.DataFrame, excluded: Mapping[str, Collection[str]]) -> np.ndarray:
+    """Which rows are a document that `excluded` {qid: docnos} names for their query, bool [n]."""
+    pairs = zip(frame["qid"].astype(str), frame["docno"].astype(str), strict=True)
+    return np.fromiter((docno in excluded.get(qid, ()) for qid, docno in pairs), dtype=bool, count=len(frame))
+
+
+def keep(frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """The rows of a boolean mask, by query and earlier rank, with their scores; ranks, if there are any, count anew from 0."""
+    groups = group(frame)
+    kept = spread(frame, groups)[rows]
+    left = Groups(groups.qids, groups.codes[rows])
+    if "rank" not in kept.columns:
+        return kept.take(np.argsort(left.codes, kind="stable")).reset_index(drop=True)
+    order = np.lexsort((kept["rank"].to_numpy(), left.codes))
+    return kept.take(order).reset_index(drop=True).assign(rank=_positions(left.sizes))
+
+
+def to_run(frame: pd.DataFrame, column: str = "score") -> Run:
+    """{qid: {docno: score}} of a result frame; of a repeated pair the highest score counts."""
+    run: Run = {}
+    rising = frame[["qid", "docno", column]].sort_values(column)
+    for qid, docno, score in zip(*(rising[name].tolist() for name in rising.columns), strict=True):
+        run.setdefault(qid, {})[docno] = score
+    return run
+
+
+def from_run(frame: pd.DataFrame, run: Run, depth: int | None = None) -> pd.DataFrame:
+    """The rows of `frame` whose (qid, docno) is in `run`, with the run's scores, in ranked order."""
+    pairs = zip(frame["qid"].tolist(), frame["docno"].tolist(), strict=True)
+    scores = np.array([run.get(qid, {}).get(docno, np.nan) for qid, docno in pairs], dtype=np.float64)
+    kept = frame[~np.isnan(scores)]
+    if kept.empty:
+        return no_results(frame)
+    return with_scores(kept, group(kept), scores[~np.isnan(scores)], depth)
+
+
+def union(results: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One row per (qid, docno) of several result frames, without scores, ranks and internal `docid`s.
+
+    Query columns are those of the first frame, with its values wherever it has the query; any other column takes, pair by
+    pair, the first value that a frame has.
+    """
+    first, *others = (result.drop(columns=["score", "rank", "docid"], errors="ignore") for result in results)
+    foreign = [set(pt.model.query_columns(other)) - set(first.columns) for other in others]
+    parts = [first, *(other.drop(columns=list(names)) for other, names in zip(others, foreign, strict=True))]
+    columns = list(dict.fromkeys(name for part in parts for name in part.columns))
+    full = [part for part in parts if not part.empty]
+    if not full:
+        return typed_empty(first.reindex(columns=columns))
+    rows = pd.concat(full, ignore_index=True).reindex(columns=columns)
+    groups = group(rows)
+    docnos, unique = pd.factorize(rows["docno"])
+    _, firsts, pairs = np.unique(groups.codes * len(unique) + docnos, return_index=True, return_inverse=True)
+    merged = _collapsed(rows, pairs, len(firsts))
+    by_query = per_query(rows, groups).take(groups.codes[firsts]).reset_index(drop=True)
+    return merged.assign(**{name: by_query[name] for name in by_query.columns})
+
+
+def _collapsed(frame: pd.DataFrame, codes: np.ndarray, size: int) -> pd.DataFrame:
+    """One row for each of `size` groups: each column's first value that is not null, if the group has one."""
+    rows = {name: _first_known(frame[name].notna().to_numpy(), codes, size) for name in frame.columns}
+    return pd.DataFrame({name: frame[name].take(rows[name]).reset_index(drop=True) for name in frame.columns})
+
+
+def _positions(sizes: np.ndarray) -> np.ndarray:
+    """0, 1, ... within each of the lists that lie one behind another, int [sum of sizes]."""
+    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
+def _query_columns(frame: pd.DataFrame) -> list[str]:
+    names = set(pt.model.query_columns(frame))  # which come in no fixed order
+    return [name for name in frame.columns if name in names]
+
+
+def _first_known(known: np.ndarray, codes: np.ndarray, size: int) -> np.ndarray:
+    """For each of `size` groups its first row with `known`, or its first row if there is none; int [size]."""
+    backwards = np.arange(len(codes))[::-1]
+    rows = np.zeros(size, dtype=np.int64)
+    rows[codes[backwards]] = backwards  # of a repeated index the last assignment stays
+    backwards = backwards[known[::-1]]
+    rows[codes[backwards]] = backwards
+    return rows
+
+
+def _flat(answer: Sequence[np.ndarray], docs: Sequence[Sequence[str]], qids: np.ndarray) -> np.ndarray:
+    sizes = [len(scores) for scores in answer]
+    if sizes != [len(texts) for texts in docs]:
+        raise ValueError(
+            f"the model gave {sizes[:_NAMED]} scores for {[len(t) for t in docs][:_NAMED]} documents per query"
+        )
+    flat = np.concatenate([np.asarray(scores, dtype=np.float64) for scores in answer])
+    wrong = np.repeat(qids, sizes)[np.isnan(flat)]
+    _refuse(np.unique(wrong.astype(str)), "qid", "the model's score is not a number; check its weights and dtype")
+    return flat
+
+
+def _no_query(field: str) -> str:
+    return f"no value in column {field!r} on any row of a query; give it on at least one"
+
+
+def _refuse(ids: Sequence[str], name: str, what: str) -> None:
+    if len(ids):
+        shown = ", ".join(repr(identity) for identity in ids[:_NAMED]) + (" …" if len(ids) > _NAMED else "")
+        raise ValueError(f"{what} ({len(ids)} rows or queries; {name} {shown})")
