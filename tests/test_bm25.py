@@ -15,7 +15,7 @@ from rader_ir.analysis import analyse
 from rader_ir.bm25 import BM25
 from rader_ir.evaluation import evaluate
 from rader_ir.runs import read_qrels
-from tests.benchmarks import bm25_quality
+from tests.benchmarks import bm25_quality, collections
 
 K1, B = 0.9, 0.4
 TEXTS = {
@@ -228,13 +228,13 @@ def test_bad_queries_are_refused():
 
 
 @pytest.mark.parametrize(
-    "setting", bm25_quality.SETTINGS, ids=lambda setting: "-".join((setting.name, *setting.query_fields))
+    "setting", collections.SETTINGS, ids=lambda setting: "-".join((setting.name, *setting.query_fields))
 )
 def test_quality_agrees_with_lucene(shared, setting):
     """nDCG@10 within .01 of what Lucene gives; what is left comes from its rounding of document lengths."""
-    loaded = bm25_quality.load(setting, shared / "data")
-    values = evaluate(bm25_quality.ours(loaded), loaded.qrels, bm25_quality.MEASURES)
-    assert list(values.values()) == pytest.approx(setting.anchors, abs=0.01)
+    loaded = collections.load(setting, shared / "data")
+    values = evaluate(bm25_quality.ours(loaded), loaded.qrels, collections.MEASURES)
+    assert list(values.values()) == pytest.approx(setting.bm25, abs=0.01)
 
 
 def test_the_query_weighted_variant_ranks_bright_theorems_better(shared):

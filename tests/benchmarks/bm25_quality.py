@@ -12,57 +12,16 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from rader_ir.bm25 import BM25
-from rader_ir.corpus import read_documents, read_queries
+from rader_ir.corpus import read_queries
 from rader_ir.evaluation import evaluate
 from rader_ir.java import find_java
 from rader_ir.runs import Qrels, Run, cut, read_qrels, without
+from tests.benchmarks.collections import DATA, MEASURES, SETTINGS, Loaded, load
 
-MEASURES = ("nDCG@10", "R@100")
-DATA = Path(__file__).parents[3] / "shared" / "data"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A collection as it was measured: its folder, its files, the fields that make a query, the anchors of MEASURES."""
-
-    name: str
-    queries: str
-    qrels: str
-    query_fields: tuple[str, ...]
-    anchors: tuple[float, float]
-
-
-SETTINGS = (
-    Setting("scifact", "queries.test.jsonl", "qrels/test.tsv", ("text",), (0.6789, 0.9253)),
-    Setting("theoremqa", "queries.jsonl", "qrels.tsv", ("text",), (0.5010, 0.9106)),
-    Setting("stacks_theorems", "queries.test.jsonl", "qrels/test.tsv", ("text",), (0.2323, 0.6211)),
-    Setting("stacks_theorems", "queries.test.jsonl", "qrels/test.tsv", ("text", "proof"), (0.3042, 0.6778)),
-    Setting("bright_theoq_mini", "queries.jsonl", "qrels.tsv", ("text",), (0.2689, 0.6731)),
-    Setting("hotpotqa_500", "queries.jsonl", "qrels.tsv", ("text",), (0.7828, 0.9800)),
-)
 THEOREMS = {"lucene": (0.0229, 0.1206), "bright": (0.049, None)}  # measured with Lucene; RaDeR, Table 1
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A collection in memory: (doc_id, text) pairs, queries, excluded ids, judgements."""
-
-    documents: list[tuple[str, str]]
-    queries: dict[str, str]
-    excluded: dict[str, frozenset[str]]
-    qrels: Qrels
-
-
-def load(setting: Setting, data: Path = DATA) -> Loaded:
-    """Read a collection from the folder `data`."""
-    folder = data / setting.name
-    queries, excluded = read_queries(folder / setting.queries, fields=setting.query_fields)
-    documents = list(read_documents(folder / "corpus.jsonl.gz"))
-    return Loaded(documents, queries, excluded, read_qrels(folder / setting.qrels))
 
 
 def ours(loaded: Loaded) -> Run:
@@ -129,12 +88,12 @@ def main() -> None:
     print(f"| {'collection, measured (anchor)':42} | {' | '.join(f'{measure:15}' for measure in MEASURES)} |")
     for setting in SETTINGS:
         loaded = load(setting, options.data)
-        run, name = ours(loaded), f"{setting.name}, {' + '.join(setting.query_fields)}"
-        print(row(name, run, loaded.qrels, setting.anchors))
+        run = ours(loaded)
+        print(row(setting.title, run, loaded.qrels, setting.bm25))
         if options.lucene:
             reference = lucene(loaded)
             shared = f"Lucene, shares {same_top(run, reference):.3f} of top 10"
-            print(row(f"  {shared}", reference, loaded.qrels, setting.anchors))
+            print(row(f"  {shared}", reference, loaded.qrels, setting.bm25))
     qrels = read_qrels(options.data / "bright" / "qrels" / "theoremqa_theorems.tsv")
     for variant, run in theorems(options.data).items():
         print(row(f"bright_theot_bow, variant {variant}", run, qrels, THEOREMS[variant]))
