@@ -1,7 +1,7 @@
 """What the two kinds of index share as PyTerrier artifacts: the file that names them, and the ways to write them.
 
-`index.index(documents)` refuses a folder that holds an index; `index.indexer(mode="overwrite")` replaces one, and nothing but an
-index of its own kind.
+`index.index(documents)` refuses a folder that holds an index; `index.indexer(mode="overwrite")` removes that folder with all
+that is in it first, and removes nothing where it finds no index of its own kind.
 """
 
 import json

@@ -11,6 +11,9 @@ from pathlib import Path
 import pyterrier as pt
 
 DOCS = "https://pypi.org/project/rader-ir/"
+_SHORT = reprlib.Repr()
+_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxset = _SHORT.maxfrozenset = 2
+_SHORT.maxstring = _SHORT.maxother = 60
 
 
 class Configured:
@@ -30,7 +33,7 @@ class Configured:
         return _written(self, repr)
 
     def __str__(self):
-        return _written(self, reprlib.repr)
+        return _written(self, _SHORT.repr)
 
 
 class KeepsRows:

@@ -127,7 +127,11 @@ class ReciprocalRankFusion(Configured, CutsRanks, pt.Transformer):
 
 
 def common_inputs(systems) -> list[list[str]]:
-    """Every way to feed several systems with one frame: one column set of each, joined."""
+    """Column sets that every one of several systems accepts: one set of each, joined."""
     ways = product(*(pt.inspect.transformer_inputs(system) for system in systems))
-    joined = (tuple(dict.fromkeys(chain.from_iterable(way))) for way in ways)
-    return [list(columns) for columns in dict.fromkeys(joined)]
+    joined = [list(columns) for columns in dict.fromkeys(tuple(dict.fromkeys(chain(*way))) for way in ways)]
+    return [columns for columns in joined if all(_accepts(system, columns) for system in systems)]
+
+
+def _accepts(system: pt.Transformer, columns: list[str]) -> bool:
+    return pt.inspect.transformer_outputs(system, columns, strict=False) is not None

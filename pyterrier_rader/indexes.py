@@ -137,7 +137,7 @@ class RaDeRRetriever(Configured, CutsRanks, pt.Transformer):
         if inp.empty:
             return frames.no_results(inp)
         topics = frames.topics(inp, v.mode)
-        given = topics["query_vec"] if v.mode == "query_vec" else self._encoder().query_vectors(topics)
+        given = topics["query_vec"] if v.mode == "query_vec" else self._own_encoder().query_vectors(topics)
         unique, rows, made_by = stacked(given)
         if self.check and made_by and self.index.made_by:
             check_same(self.index.made_by, made_by, f"{self.index.path} and the queries come from different encoders")
@@ -155,7 +155,7 @@ class RaDeRRetriever(Configured, CutsRanks, pt.Transformer):
         found = index.search(vectors, depth=self.num_results, kind=self.kind, excluded=excluded)
         return [([index.doc_ids[position] for position in positions], scores) for positions, scores in found]
 
-    def _encoder(self) -> RaDeREncoder:
+    def _own_encoder(self) -> RaDeREncoder:
         if self.encoder is not None or self.index.encoder is not None:
             return self.encoder or self.index.encoder
         made_by = self.index.made_by

@@ -25,6 +25,9 @@ class SafeQueries(Configured, KeepsRows, pt.Transformer):
 
     schematic = shown_as("Safe queries")
 
+    def __init__(self):
+        pass  # PyTerrier inspects a constructor of the class's own
+
     def transform(self, inp: pd.DataFrame) -> pd.DataFrame:
         """Rewrite `query` on every row."""
         pt.validate.columns(inp, includes=["qid", "query"], context=self)
