@@ -112,12 +112,13 @@ def write(args: Namespace) -> None:
     encoder = Encoder(args.encoder, device=args.device, dtype="float16" if args.fp16 else None)
     folder = Path(args.embeddings)
     if args.to_faiss:
-        build_index(folder, documents(args), encoder, verbose=True)
+        build_index(folder, documents(args), encoder, formats=["pyserini"], verbose=True)
         return
-    index = folder.with_name(f".{folder.name}.unfinished")
+    beside = folder.with_name(f".{folder.name}.unfinished")
+    index = build_index(beside, documents(args), encoder, formats=["pyserini"], verbose=True)
     folder.mkdir(parents=True, exist_ok=True)
-    write_embeddings_jsonl(build_index(index, documents(args), encoder, verbose=True), folder / "embeddings.jsonl")
-    shutil.rmtree(index)
+    write_embeddings_jsonl(index, folder / "embeddings.jsonl")
+    shutil.rmtree(beside)
 
 
 def documents(args: Namespace) -> Iterator[tuple[str, str]]:

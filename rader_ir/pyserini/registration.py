@@ -17,13 +17,15 @@ from rader_ir.pyserini.environment import prepare
 NAME = "rader"
 
 
-def register(*, instruction: str = "", java: bool = True) -> None:
+def register(*, instruction: str = "", encoded_queries: str | None = None, java: bool = True) -> None:
     """Register `rader` first in Pyserini's maps of document and query encoders.
 
     First, because without `--encoder-class` Pyserini takes the first key that is a part of the checkpoint's path.
 
     Args:
         instruction: put before every query, as BRIGHT's task instructions are.
+        encoded_queries: folder whose `embedding.pkl` answers in place of any checkpoint; unlike Pyserini's own class for it,
+            ours takes `raw_jsonl` topics.
         java: as in `prepare`.
 
     Raises:
@@ -33,6 +35,8 @@ def register(*, instruction: str = "", java: bool = True) -> None:
     from pyserini.encode import document_encoder_class_map, query_encoder_class_map
 
     def query_encoder(encoder_dir, tokenizer_name=None, device=None, prefix=None, fp16=False, **_guesses):
+        if encoded_queries is not None:
+            return RaDeRQueryEncoder(None, None, encoded_queries)
         return RaDeRQueryEncoder(
             encoder_dir, tokenizer_name, device=device, prefix=prefix, fp16=fp16, instruction=instruction
         )

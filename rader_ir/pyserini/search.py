@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rader_ir.files import numbered_lines, replacing
 from rader_ir.pyserini.agreement import check_flags
+from rader_ir.pyserini.encoders import RaDeRQueryEncoder
 from rader_ir.pyserini.environment import PyseriniUnavailable
 from rader_ir.pyserini.registration import NAME, register, run_main
 from rader_ir.pyserini.topics import Excluded, excluded_of, read_topics
@@ -28,19 +29,20 @@ def main(argv: Sequence[str]) -> None:
         ValueError: a flag contradicts the checkpoint, or makes no sense for the native search.
     """
     args, rest = parse(argv)
-    ours = args.encoder is not None and args.encoder_class in (None, NAME)
+    encoded = args.encoded_queries if is_folder(args.encoded_queries) else None
+    ours = args.encoder_class in (None, NAME) and (args.encoder or encoded) is not None
     instruction = instruction_of(args.task)
-    if ours:
+    if ours and encoded is None:
         check(args)
     excluded = excluded_of(args.topics, args.excluded_ids)
     if not args.native:
         try:
-            register(instruction=instruction)
+            register(instruction=instruction, encoded_queries=encoded)
             return search_stock(args, rest, excluded, ours)
         except PyseriniUnavailable as reason:
             print(f"{reason}\nSearching without Pyserini.", file=sys.stderr)
     if rest or not ours:
-        stranger = " ".join(rest) or "other encoders than a checkpoint of rader_ir"
+        stranger = " ".join(rest) or "encoders other than ours"
         raise ValueError(f"the native search does not know {stranger}; leave it out, or install Pyserini and Java")
     search_native(args, excluded, instruction)
 
@@ -68,6 +70,7 @@ def parse(argv: Sequence[str]) -> tuple[Namespace, list[str]]:
     add("--batch-size", type=int, default=BATCH)
     add("--encoder")
     add("--encoder-class")
+    add("--encoded-queries")
     add("--device")
     add("--fp16", action="store_true")
     add("--tokenizer")
@@ -76,6 +79,11 @@ def parse(argv: Sequence[str]) -> tuple[Namespace, list[str]]:
     add("--l2-norm", action="store_const", const=True)
     add("--max-length", type=int)
     return parser.parse_known_args(argv)
+
+
+def is_folder(path: str | None) -> bool:
+    """Whether `path` is a folder here, and not a name that Pyserini may know."""
+    return path is not None and Path(path).is_dir()
 
 
 def check(args: Namespace) -> None:
@@ -126,16 +134,15 @@ def search_stock(args: Namespace, rest: list[str], excluded: Excluded, ours: boo
 
 def stock_flags(args: Namespace, ours: bool) -> list[str]:
     """The flags that `parse` took and that the stock main should have, but for hits and output."""
-    flags = ["--index", args.index, "--topics", args.topics, "--topics-format", args.topics_format]
-    flags += ["--output-format", args.output_format, "--batch-size", str(args.batch_size)]
-    named = {
-        "--encoder": args.encoder,
-        "--encoder-class": NAME if ours else args.encoder_class,
-        "--device": args.device,
-    }
-    named |= {"--tokenizer": args.tokenizer, "--query-prefix": args.query_prefix, "--pooling": args.pooling}
-    named |= {"--max-length": args.max_length}
-    flags += [word for name, value in named.items() if value is not None for word in (name, str(value))]
+    values = {"--index": args.index, "--topics": args.topics, "--topics-format": args.topics_format}
+    values |= {"--output-format": args.output_format, "--batch-size": args.batch_size, "--device": args.device}
+    values |= {"--tokenizer": args.tokenizer, "--query-prefix": args.query_prefix, "--pooling": args.pooling}
+    values |= {"--max-length": args.max_length, "--encoder": args.encoder}
+    if ours:  # our class stands in for a folder of encoded queries too
+        values |= {"--encoder": args.encoder or args.encoded_queries, "--encoder-class": NAME}
+    else:
+        values |= {"--encoder-class": args.encoder_class, "--encoded-queries": args.encoded_queries}
+    flags = [word for name, value in values.items() if value is not None for word in (name, str(value))]
     return flags + ["--fp16"] * args.fp16 + ["--l2-norm"] * bool(args.l2_norm)
 
 
@@ -154,13 +161,33 @@ def filter_run(source: str | Path, target: str | Path, excluded: Excluded, depth
 
 
 def search_native(args: Namespace, excluded: Excluded, instruction: str) -> None:
-    """Search the folder by `rader_ir.index`, and write a TREC run."""
-    from rader_ir.encoder import Encoder
+    """Search the folder by `rader_ir.index`, and write a TREC run.
+
+    Raises:
+        ValueError: the checkpoint is not the one that made the index.
+    """
     from rader_ir.index import Index
     from rader_ir.runs import write_run
 
-    encoder = Encoder(args.encoder, device=args.device, dtype="float16" if args.fp16 else None, instruction=instruction)
+    index = Index(args.index)
     queries, _ = read_topics(args.topics, args.topics_format)
-    run = Index(args.index).retrieve(queries, encoder, depth=args.hits, excluded=excluded)
+    if args.encoder is None:
+        run = search_encoded(index, queries, args, excluded)
+    else:
+        from rader_ir.encoder import Encoder
+
+        dtype = "float16" if args.fp16 else None
+        encoder = Encoder(args.encoder, device=args.device, dtype=dtype, instruction=instruction)
+        run = index.retrieve(queries, encoder, depth=args.hits, excluded=excluded)
     Path(args.output).parent.mkdir(parents=True, exist_ok=True)
     write_run(run, args.output, tag="rader")
+
+
+def search_encoded(index, queries: dict[str, str], args: Namespace, excluded: Excluded) -> dict[str, dict[str, float]]:
+    """Search an `Index` with the vectors in `--encoded-queries`."""
+    vectors = RaDeRQueryEncoder(None, None, args.encoded_queries).encode_batch(list(queries.values()))
+    found = index.search(vectors, depth=args.hits, excluded=[excluded.get(qid, ()) for qid in queries])
+    return {
+        qid: dict(zip(index.doc_ids[positions].tolist(), scores.tolist(), strict=True))
+        for qid, (positions, scores) in zip(queries, found, strict=True)
+    }
