@@ -13,6 +13,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from rader_ir import weights
 from rader_ir.adapters import merge_adapter
 from rader_ir.checkpoints import Checkpoint
 from rader_ir.weights import Files, fetch
@@ -112,6 +113,8 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch
 
 def _load(files: Files, device: torch.device, dtype: torch.dtype) -> Loaded:
     checkpoint, folder = files.checkpoint, files.folder
+    if files.size >= weights.BIG:
+        weights.say_size(files.size, f"loading {{}} of {checkpoint.name} to {device}")
     tokenizer = _tokenizer(files)
     config = _config(files, checkpoint, tokenizer)
     scores = checkpoint.head == "score"

@@ -22,7 +22,7 @@ from rader_ir.checkpoints import SMALL_RETRIEVER, Checkpoint, read_folder
 
 _WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
 _UNWANTED = ["onnx/*", "openvino/*", "original/*", "*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.gguf"]
-_BIG = 500e6  # bytes; past this a message also names the small checkpoint
+BIG = 500e6  # bytes; from here on loading is announced too, and messages name the small checkpoint
 _SAMPLE = 1 << 20
 
 
@@ -34,6 +34,12 @@ class Files:
     folder: Path
     base_folder: Path | None
     weights_id: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of all weights."""
+        folders = [self.folder] if self.base_folder is None else [self.folder, self.base_folder]
+        return sum(path.stat().st_size for folder in folders for path in folder.glob("*.safetensors"))
 
 
 _fetched: dict[tuple, Files] = {}
@@ -130,10 +136,13 @@ def _download(checkpoint: Checkpoint) -> Path:
 def _announce(checkpoint: Checkpoint, files: list) -> None:
     missing = sum(file.file_size or 0 for file in files if file.will_download)
     if missing:
-        message = f"rader: downloading {missing / 1e9:.2f} GB of {checkpoint.weights} to {constants.HF_HUB_CACHE}"
-        if missing > _BIG:
-            message += f"; the small checkpoint is called {SMALL_RETRIEVER!r}"
-        print(message, file=sys.stderr, flush=True)
+        say_size(missing, f"downloading {{}} of {checkpoint.weights} to {constants.HF_HUB_CACHE}")
+
+
+def say_size(size: int, message: str) -> None:
+    """Print `message` with the size (bytes) in its braces to stderr; of a big one, the small checkpoint's name too."""
+    small = f"; the small checkpoint is called {SMALL_RETRIEVER!r}" if size >= BIG else ""
+    print("rader: " + message.format(f"{size / 1e9:.2f} GB") + small, file=sys.stderr, flush=True)
 
 
 def _how_to_fill(checkpoint: Checkpoint, error: Exception) -> str:

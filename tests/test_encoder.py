@@ -209,7 +209,17 @@ def test_minilm_equals_sentence_transformers():
     assert np.abs(Encoder(folder).encode_queries(TEXTS) - expected).max() < 1e-5
 
 
-def test_the_announcement_is_the_only_thing_printed(tiny_qwen2):
+def test_a_big_model_says_its_size_and_names_the_small_one(tiny_qwen2, monkeypatch, capsys):
+    monkeypatch.setattr("rader_ir.weights.BIG", 1000)
+    encoder = Encoder(tiny_qwen2, dtype="float16", device="cpu")
+    assert encoder.dimension == 32 and capsys.readouterr().err == ""
+    encoder.encode_docs(["a"])
+    size = (tiny_qwen2 / "model.safetensors").stat().st_size / 1e9
+    told = f"rader: loading {size:.2f} GB of {tiny_qwen2} to cpu; the small checkpoint is called 'minilm'\n"
+    assert capsys.readouterr().err == told
+
+
+def test_small_models_load_in_silence(tiny_qwen2):
     code = f"from rader_ir.encoder import Encoder; Encoder({str(tiny_qwen2)!r}).encode_docs(['a'])"
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (made.stdout, made.stderr) == ("", "")
