@@ -142,7 +142,7 @@ def _announce(checkpoint: Checkpoint, files: list) -> None:
 def say_size(size: int, message: str) -> None:
     """Print `message` with the size (bytes) in its braces to stderr; of a big one, the small checkpoint's name too."""
     small = f"; the small checkpoint is called {SMALL_RETRIEVER!r}" if size >= BIG else ""
-    print("rader: " + message.format(f"{size / 1e9:.2f} GB") + small, file=sys.stderr, flush=True)
+    print("rader: " + message.replace("{}", f"{size / 1e9:.2f} GB", 1) + small, file=sys.stderr, flush=True)
 
 
 def _how_to_fill(checkpoint: Checkpoint, error: Exception) -> str:
