@@ -219,7 +219,7 @@ class Index:
         if difference:
             raise ValueError(
                 f"{self.folder} was made by another encoder (index / this one): {difference}; open the index's own "
-                "checkpoint with its settings, or pass check=False to search all the same"
+                "checkpoint with its settings, or pass check=False (`rader search --allow-mismatch`) to search all the same"
             )
 
 

@@ -41,9 +41,10 @@ def flat(vectors: np.ndarray) -> Fetch:
 def built(folder: Path, meta: dict, kind: str) -> Fetch:
     """Search by what `build` made; ValueError where that is missing or older than the index."""
     made = meta["kinds"].get(kind)
-    remedy = f"call Index({str(folder)!r}).{'add_hnsw()' if kind == 'hnsw' else f'add_quantised({kind!r})'}"
+    call = "add_hnsw()" if kind == "hnsw" else f"add_quantised({kind!r})"
+    remedy = f"call Index({str(folder)!r}).{call}, or `rader index` with --kinds {kind},"
     if made is None:
-        raise ValueError(f"{folder} has no {kind!r} search yet; {remedy}")
+        raise ValueError(f"{folder} has no {kind!r} search yet; {remedy} first")
     if made["documents"] != meta["documents"]:
         raise ValueError(
             f"the {kind!r} search of {folder} covers {made['documents']} documents and the index now has "
