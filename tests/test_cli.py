@@ -136,11 +136,9 @@ BAD = {
     ),
     "read-only": ("fuse dense.trec bm25.trec --out /proc/x.trec", "--out /proc/x.trec cannot be written"),
     "no such documents": ("bm25 absent.jsonl qrels.tsv --out x.trec", "absent.jsonl"),
+    "no index": ("search absent qrels.tsv --out x.trec", "absent"),
     "no instruction": ("rerank bm25.trec --docs d.tsv --queries q.tsv --task cooking --out x.trec", "cooking"),
-    "no checkpoint": (
-        "rerank bm25.trec --docs d.tsv --queries q.tsv --checkpoint minilmm --out x.trec",
-        "checkpoint 'minilmm' is unknown",
-    ),
+    "no checkpoint": ("index docs.tsv --checkpoint minilmm --out folder", "checkpoint 'minilmm' is unknown"),
 }
 
 
@@ -162,7 +160,7 @@ def test_bad_input_ends_with_2_and_one_line(files, capsys, command, message):
         "fuse --out x",
         "fuse a b",
         "fuse a b --out x --depth 0",
-        "index d --out x --shard 0/4",
+        "index d --out x --shard 4/4",
         "fuse a b --ou x",
     ],
 )
@@ -200,3 +198,16 @@ def test_an_interrupt_ends_with_130_and_one_line(files):
         err = process.communicate(timeout=20)[1]
     assert process.returncode == 130
     assert err == "\nrader evaluate: interrupted\n"
+
+
+def test_doctor_prints_its_findings_and_counts_them(files, capsys):
+    """The counts are those of the findings, and status 1 means that something is broken."""
+    status = rader("doctor --json f.json")
+    figures = json.loads(Path("f.json").read_text())
+    states = [finding["state"] for finding in figures["findings"]]
+    assert {state: figures[state] for state in ("ok", "missing", "broken")} == {
+        state: states.count(state) for state in ("ok", "missing", "broken")
+    }
+    assert status == int(figures["broken"] > 0)
+    printed = capsys.readouterr().out
+    assert all(finding["name"] in printed for finding in figures["findings"])

@@ -65,6 +65,74 @@ def inner_products(checkpoint, **options) -> np.ndarray:
     return encoder.encode_queries(list(QUERIES.values())) @ encoder.encode_docs(list(DOCUMENTS.values())).T
 
 
+def test_index_and_search_rank_by_inner_product(files, tiny_bert):
+    assert rader(f"index docs.jsonl --checkpoint {tiny_bert} --out index --json f.json") == 0
+    assert figures()["documents"] == 5
+    assert rader("search index queries.jsonl --depth 2 --out dense.trec --json f.json") == 0
+    assert_equal_runs(read_run("dense.trec"), best(inner_products(tiny_bert), depth=2))
+    assert (figures()["queries"], figures()["rows"], figures()["truncated"]) == (2, 4, 0)
+
+
+def test_an_index_is_searched_with_the_text_path_it_records(files, tiny_qwen2):
+    """Forms and lengths given to `index` need not be given again, and cut texts are counted."""
+    options = f"--checkpoint {tiny_qwen2} --forms tevatron --max-doc-length 8"
+    assert rader(f"index docs.jsonl {options} --out index --json f.json") == 0
+    assert figures()["truncated"] == 5
+    assert rader("search index queries.jsonl --out dense.trec") == 0
+    expected = inner_products(tiny_qwen2, forms="tevatron", max_doc_length=8)
+    assert_equal_runs(read_run("dense.trec"), best(expected))
+
+
+def test_an_instruction_stands_before_each_query(files, tiny_qwen2):
+    assert rader(f"index docs.jsonl --checkpoint {tiny_qwen2} --out index") == 0
+    assert rader("search index queries.jsonl --instruction 'Find it: ' --out dense.trec") == 0
+    assert_equal_runs(read_run("dense.trec"), best(inner_products(tiny_qwen2, instruction="Find it: ")))
+    assert rader("search index queries.jsonl --task theoremqa_theorems --out task.trec") == 0
+    instruction = "Instruct: Given a Math problem, retrieve relevant theorems that help answer the problem\nQuery: "
+    assert_equal_runs(read_run("task.trec"), best(inner_products(tiny_qwen2, instruction=instruction)))
+
+
+def test_a_search_with_another_encoder_is_refused_unless_allowed(files, tiny_bert, tiny_qwen2, capsys):
+    assert rader(f"index docs.jsonl --checkpoint {tiny_bert} --out index") == 0
+    assert rader(f"search index queries.jsonl --checkpoint {tiny_qwen2} --out x.trec") == 2
+    err = capsys.readouterr().err
+    assert "pooling: 'mean' / 'last'" in err and "--allow-mismatch" in err
+    assert rader(f"search index queries.jsonl --checkpoint {tiny_qwen2} --allow-mismatch --out x.trec") == 0
+
+
+def test_shards_merge_into_the_same_index(files, tiny_bert):
+    assert rader(f"index docs.jsonl --checkpoint {tiny_bert} --out whole") == 0
+    for number in (1, 0):
+        assert rader(f"index docs.jsonl --checkpoint {tiny_bert} --out parts --shard {number}/2") == 0
+    assert rader("merge parts --shards 2 --json f.json") == 0
+    assert figures()["documents"] == 5
+    for folder in ("whole", "parts"):
+        assert rader(f"search {folder} queries.jsonl --out {folder}.trec") == 0
+    assert_equal_runs(read_run("parts.trec"), read_run("whole.trec"))
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "sq8", "fp16"])
+def test_other_structures_are_built_and_searched(files, tiny_bert, capsys, kind):
+    """On five documents every structure sees all of them, and scores are those of the vectors themselves."""
+    build = f"index docs.jsonl --checkpoint {tiny_bert} --out index"
+    assert rader(build) == 0
+    assert rader(f"search index queries.jsonl --kind {kind} --out x.trec") == 2
+    assert f"--kinds {kind}" in capsys.readouterr().err
+    assert rader(f"{build} --kinds {kind}") == 0
+    assert rader(f"search index queries.jsonl --kind {kind} --out x.trec") == 0
+    assert_equal_runs(read_run("x.trec"), best(inner_products(tiny_bert)))
+
+
+def test_documents_are_appended(files, tiny_bert):
+    lines = Path("docs.jsonl").read_text().splitlines(keepends=True)
+    Path("first.jsonl").write_text("".join(lines[:3]))
+    Path("rest.jsonl").write_text("".join(lines[3:]))
+    assert rader(f"index first.jsonl --checkpoint {tiny_bert} --out index") == 0
+    assert rader(f"index rest.jsonl --checkpoint {tiny_bert} --out index --append --json f.json") == 0
+    assert rader("search index queries.jsonl --out dense.trec") == 0
+    assert_equal_runs(read_run("dense.trec"), best(inner_products(tiny_bert)))
+
+
 def test_rerank_by_a_biencoder_is_its_inner_product(files, tiny_bert):
     command = f"rerank all.trec --docs docs.jsonl --queries queries.jsonl --system biencoder --checkpoint {tiny_bert}"
     assert rader(f"{command} --out reranked.trec --json f.json") == 0
@@ -117,3 +185,22 @@ def test_bm25_writes_what_the_engine_ranks(files):
         expected = engine.retrieve(QUERIES, depth=3, excluded={q: set(ids) for q, ids in EXCLUDED.items()})
         assert read_run(f"{variant}.trec") == {q: scores for q, scores in expected.items() if scores}
         assert figures()["documents"] == 5
+
+
+BROKEN = {
+    "broken JSON": (b'{"doc_id": "a", "text": "x"}\n{"doc_id": "b"', "docs.jsonl:2: broken JSON"),
+    "not UTF-8": (b'{"doc_id": "a", "text": "\xff"}\n', "docs.jsonl:1: not UTF-8"),
+    "null text": (b'{"doc_id": "a", "text": null}\n', "docs.jsonl:1"),
+    "empty text": (b'{"doc_id": "a", "text": " "}\n', "docs.jsonl:1"),
+    "a document twice": (b'{"doc_id": "a", "text": "x"}\n{"doc_id": "a", "text": "y"}\n', "'a'"),
+    "a blank in an id": (b'{"doc_id": "a b", "text": "x"}\n', "'a b'"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BROKEN.values(), ids=BROKEN)
+def test_bad_documents_end_with_2_and_no_index(files, tiny_bert, capsys, content, message):
+    Path("docs.jsonl").write_bytes(content)
+    assert rader(f"index docs.jsonl --checkpoint {tiny_bert} --out index") == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
+    assert rader("search index queries.jsonl --out x.trec") == 2, "what was written is not taken for an index"

@@ -17,13 +17,18 @@ from rader_ir.cli import options
 from rader_ir.files import replacing
 
 VERBS = {
+    "index": "encode documents into a dense index",
+    "merge": "join the shards that several `rader index --shard` wrote",
+    "search": "search a dense index with a file of queries",
     "bm25": "rank documents by BM25, without Java",
     "fuse": "fuse two or more runs",
     "rerank": "score the first documents of a run again with a model",
     "evaluate": "measure runs against relevance judgements",
+    "doctor": "say what is missing on this machine, and how to mend it",
+    "quickstart": "see retrieval work on 354 theorems and 537 questions",
 }
-BAD_INPUT = (ValueError, OSError, EOFError, ImportError, MemoryError)
-INTERRUPTED = 130
+BAD_INPUT = (ValueError, OSError, EOFError, ImportError, MemoryError, RuntimeError)
+BAD, INTERRUPTED = 2, 130  # exit statuses
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,30 +38,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else list(argv)
     args = _parser(words).parse_args(words)
-    start = time.perf_counter()
     try:
         options.check_outputs(args)
-        figures = import_module(f"{__name__}.{args.verb}").run(args)
-        figures = {
-            "verb": args.verb,
-            "version": __version__,
-            **figures,
-            "seconds": round(time.perf_counter() - start, 3),
-        }
-        if args.json:
-            with replacing(args.json) as file:
-                file.write(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+        return _run(args)
     except KeyboardInterrupt:
         print(f"\nrader {args.verb}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BAD_INPUT as error:
         if args.traceback:
             raise
-        print(f"rader {args.verb}: {_one_line(error)}", file=sys.stderr)
-        return 2
+        print(f"rader {args.verb}: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        return BAD
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Runs the verb, writes and shows its figures, and returns its exit status (a verb may give another than 0)."""
+    start = time.perf_counter()
+    figures = import_module(f"{__name__}.{args.verb}").run(args)
+    status = figures.pop("status", 0)
+    figures["seconds"] = round(time.perf_counter() - start, 3)
+    if args.json:
+        with replacing(args.json) as file:
+            told = {"verb": args.verb, "version": __version__, **figures}
+            file.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     if not args.quiet:
-        print(_summary(figures), file=sys.stderr)
-    return figures.get("exit_code", 0)
+        plain = [f"{name} {value}" for name, value in figures.items() if isinstance(value, int | float | str)]
+        print(f"rader {args.verb}: {', '.join(plain)}", file=sys.stderr)
+    return status
 
 
 def _parser(words: list[str]) -> argparse.ArgumentParser:
@@ -71,18 +79,3 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
             import_module(f"{__name__}.{verb}").add_arguments(verb_parser)
             options.add_common(verb_parser)
     return parser
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text or type(error).__name__
-
-
-def _summary(figures: dict) -> str:
-    """`rader search: queries 537, rows 190098, ...`: the plain numbers and names among the figures."""
-    plain = {
-        k: v
-        for k, v in figures.items()
-        if k not in ("verb", "version", "exit_code") and isinstance(v, int | float | str)
-    }
-    return f"rader {figures['verb']}: " + ", ".join(f"{name} {value}" for name, value in plain.items())

@@ -12,7 +12,8 @@ from rader_ir.rerank import SYSTEMS, open_reranker
 from rader_ir.rerank_file import GROUP_SIZE, rerank_file
 from rader_ir.runs import read_run
 
-GROUP_SIZES = {"biencoder": 1024}  # it encodes each text once per group, and queries share most of their candidates
+# A bi-encoder encodes each text once per group, and queries share candidates; its own bar shows how far a group is.
+GROUP_SIZES = {"biencoder": 1024}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> dict:
         passage_stride=args.passage_stride,
         **options.model_options(args),
         instruction=options.instruction(args),
+        verbose=args.system in GROUP_SIZES and not args.quiet,
     )
     reranked = rerank_file(
         read_run(args.run),
