@@ -1,6 +1,6 @@
 """The API pages build from the docstrings, a page for each module; PyTerrier's page names every public name of ours."""
 
-import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -11,18 +11,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def test_pages_build(tmp_path):
+def test_every_module_has_a_page(tmp_path):
     pytest.importorskip("pdoc")
-    packages = ["rader_ir", *(["pyterrier_rader"] if importlib.util.find_spec("pyterrier") else [])]
-    command = [sys.executable, "-m", "pdoc", "-d", "google", *packages, "-o", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    pytest.importorskip("pyterrier")
+    command = [sys.executable, "docs/build.py", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    for package in packages:
-        modules = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / package).rglob("*.py")]
-        public = [module for module in modules if not any(part.startswith("_") for part in module.parts)]
-        missing = [str(module) for module in public if not (tmp_path / module).with_suffix(".html").is_file()]
-        assert not missing, f"no page for {missing}"
+    written = {path.relative_to(tmp_path).with_suffix("") for path in tmp_path.rglob("*.html")}
+    for package in ("rader_ir", "pyterrier_rader"):
+        files = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / package).rglob("*.py")]
+        modules = {path.parent if path.name == "__init__" else path for path in files}
+        assert {module for module in modules if not module.name.startswith("_")} <= written
 
 
 def test_the_page_for_pyterrier_names_every_public_name():
