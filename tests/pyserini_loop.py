@@ -29,6 +29,7 @@ def encode(folder: Path, checkpoint: str) -> None:
     run("encode", *corpus, "output", "--embeddings", f"{folder}/stock", "--to-faiss", *encoder)
     run("encode", "--native", *corpus, "output", "--embeddings", f"{folder}/native", "--to-faiss", *encoder)
     run("encode", "--native", *corpus, "output", "--embeddings", f"{folder}/jsonl", *encoder)
+    run("encode", *corpus, "output", "--embeddings", f"{folder}/stock-jsonl", *encoder)
     run("lucene", "--index", f"{folder}/stock", "--output", f"{folder}/lucene-vectors")
 
 
@@ -36,7 +37,9 @@ def search(folder: Path, checkpoint: str) -> None:
     """Dense runs: with Pyserini, without it, from encoded queries, one query at a time."""
     needed = ["--topics", f"{folder}/topics.jsonl", "--topics-format", "raw_jsonl", "--hits", "10"]
     model = ["--encoder", checkpoint, "--device", "cpu"]
-    run("search", "--index", f"{folder}/native", *needed, *model, "--output", f"{folder}/dense.trec")
+    named = folder / "bright-aops"  # a name by which Pyserini would ask the hub for excluded ids
+    named.symlink_to(folder / "native")
+    run("search", "--index", str(named), *needed, *model, "--output", f"{folder}/dense.trec")
     run("search", "--index", f"{folder}/native", *needed, *model, "--output", f"{folder}/dense-native.trec", "--native")
     single = ["--batch-size", "1", "--excluded-ids", f"{folder}/excluded.txt"]
     run("search", "--index", f"{folder}/stock", *needed, *model, *single, "--output", f"{folder}/dense-single.trec")

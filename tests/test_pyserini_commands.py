@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib import resources
@@ -171,9 +172,11 @@ def test_lucene_flat_searches_our_jsonl(loop, vectors):
 
 
 @pytest.mark.java
-def test_native_jsonl_has_id_docid_and_vector(loop, vectors):
-    assert [path.name for path in (loop / "jsonl").iterdir()] == ["embeddings.jsonl"]
-    records = [json.loads(line) for line in (loop / "jsonl" / "embeddings.jsonl").read_text().splitlines()]
+@pytest.mark.parametrize("name", ["jsonl", "stock-jsonl", "lucene-vectors"])
+def test_jsonl_has_id_docid_and_vector(loop, vectors, name):
+    """Of three ways to write it: without Pyserini, by Pyserini's own writer, from an index folder."""
+    assert [path.name for path in (loop / name).iterdir()] == ["embeddings.jsonl"]
+    records = [json.loads(line) for line in (loop / name / "embeddings.jsonl").read_text().splitlines()]
     assert [record["id"] for record in records] == [record["docid"] for record in records] == vectors[0]
     assert np.allclose([record["vector"] for record in records], vectors[1], atol=1e-5, rtol=0)
     assert not (loop / ".jsonl.unfinished").exists()
@@ -259,6 +262,7 @@ def test_the_example_reaches_minilms_figures(tmp_path):
         (["--max-length", "256"], "max_length 256 contradicts the checkpoint"),
         (["--dimension", "768"], "--dimension 768, but"),
         (["--fields", "title"], "encoder --fields title: expected text, or title text"),
+        (["--fields", "title", "text"], "and the same after input --fields"),
         (["--multimodal"], "the native writer does not know --multimodal"),
     ],
 )
@@ -279,6 +283,8 @@ def test_search_refuses_flags_that_contradict(folder, checkpoint, tmp_path, caps
     assert "prefix 'q:' contradicts the checkpoint" in capsys.readouterr().err
     assert main(["search", *needed, "--encoder", checkpoint, "--prf-depth", "3"]) == 2
     assert "the native search does not know --prf-depth 3" in capsys.readouterr().err
+    assert main(["search", *needed, "--encoder", checkpoint, "--encoded-queries", str(tmp_path)]) == 2
+    assert "--encoder and --encoded-queries were both given" in capsys.readouterr().err
 
 
 def test_lucene_refuses_more_than_4096_dimensions(tmp_path, capsys):
@@ -291,6 +297,18 @@ def test_lucene_refuses_more_than_4096_dimensions(tmp_path, capsys):
     assert main(["lucene", "--index", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
     assert "4097 dimensions" in capsys.readouterr().err
     assert not (tmp_path / "out" / "embeddings.jsonl").exists()
+
+
+def test_encode_refuses_jsonl_of_more_than_4096_dimensions(folder, tiny_bert, tmp_path, capsys):
+    """Before it encodes anything: of this checkpoint only the configuration is read."""
+    from rader_ir.pyserini.__main__ import main
+
+    wide = shutil.copytree(tiny_bert, tmp_path / "wide")
+    config = json.loads((wide / "config.json").read_text())
+    (wide / "config.json").write_text(json.dumps({**config, "hidden_size": 5120}))
+    corpus = ["input", "--corpus", str(folder / "docs.jsonl"), "output", "--embeddings", str(tmp_path / "index")]
+    assert main(["encode", *corpus, "encoder", "--encoder", str(wide)]) == 2
+    assert "has 5120 dimensions; JSONL is for Lucene, which takes 4096 at most" in capsys.readouterr().err
 
 
 def test_a_half_written_folder_is_named(tmp_path, capsys):

@@ -162,7 +162,7 @@ def test_encoded_queries_come_third_by_position(tmp_path):
     assert np.array_equal(queries.encode(TEXTS[1]), vectors[1])
     assert np.array_equal(queries.encode(query=TEXTS[0], qid="1"), vectors[0])
     assert np.array_equal(queries.encode_batch([{"query": TEXTS[1]}, TEXTS[0]]), vectors[::-1])
-    with pytest.raises(KeyError, match="'another' is not among the 2 encoded ones"):
+    with pytest.raises(ValueError, match="'another' is not among the 2 encoded ones"):
         queries.encode("another")
 
 

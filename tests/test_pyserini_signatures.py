@@ -72,7 +72,7 @@ def test_our_classes_take_what_stock_classes_take_by_position():
 
 
 def test_the_flags_that_we_hand_on_exist_in_2_4():
-    parts = {"input": ["--corpus", "x"], "output": ["--embeddings", "y"], "encoder": ["--encoder", "z"]}
+    parts = {"": [], "input": ["--corpus", "x"], "output": ["--embeddings", "y"], "encoder": ["--encoder", "z"]}
     args, _ = encode.sections.parse(encode.parsers(), parts)
     args.max_length = 8
     handed = [word for word in encode.completed(args, parts, 4) if word.startswith("--")]

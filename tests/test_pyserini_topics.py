@@ -67,10 +67,12 @@ def test_sections_have_options_of_their_own():
     parsers = {name: argparse.ArgumentParser(name) for name in ("", "one", "two")}
     parsers["one"].add_argument("--fields", nargs="+", dest="first")
     parsers["two"].add_argument("--fields", nargs="+", dest="second")
-    parts = sections.split(["--odd", "one", "--fields", "a", "b", "two", "--fields", "c", "--new"], ("one", "two"))
+    parts = sections.split(["one", "--fields", "a", "b", "two", "--fields", "c", "--new"], ("one", "two"))
     args, unknown = sections.parse(parsers, parts)
     assert (args.first, args.second) == (["a", "b"], ["c"])
-    assert unknown == {"": ["--odd"], "one": [], "two": ["--new"]}
+    assert unknown == {"one": [], "two": ["--new"]}
+    with pytest.raises(SystemExit):
+        sections.parse(parsers, sections.split(["--odd", "one"], ("one", "two")))
 
 
 def test_hybrid_takes_excluded_documents_out_before_the_lists_are_cut():

@@ -15,13 +15,15 @@ from itertools import chain, islice
 from pathlib import Path
 
 from rader_ir.corpus import read_documents
-from rader_ir.files import numbered_lines
+from rader_ir.files import numbered_lines, replacing
+from rader_ir.index_formats import LUCENE_DIMENSIONS, write_embeddings_jsonl
 from rader_ir.pyserini import sections
 from rader_ir.pyserini.agreement import check_flags
 from rader_ir.pyserini.environment import PyseriniUnavailable
 from rader_ir.pyserini.registration import NAME, register, run_main
 
 SECTIONS = ("input", "output", "encoder")
+VECTORS_FILE = "embeddings.jsonl"  # Pyserini's name for it
 
 
 def main(argv: Sequence[str]) -> None:
@@ -39,7 +41,7 @@ def main(argv: Sequence[str]) -> None:
     if not args.native:
         try:
             register(java=False)
-            return run_main("pyserini.encode", completed(args, parts, dimension))
+            return encode_stock(args, completed(args, parts, dimension))
         except PyseriniUnavailable as reason:
             print(f"{reason}\nWriting the index without Pyserini.", file=sys.stderr)
     if strangers := list(chain.from_iterable(unknown.values())):
@@ -51,7 +53,9 @@ def parsers() -> dict[str, ArgumentParser]:
     """One parser per section, of the flags that matter to us; None where a flag is not given."""
     usage = "python -m rader_ir.pyserini encode [--native] input --corpus FILE_OR_FOLDER [--fields title text] "
     usage += "output --embeddings DIR [--to-faiss] encoder --encoder CHECKPOINT [--fields title text] [--device cpu]"
-    parsers = {name: ArgumentParser(name, usage=usage, allow_abbrev=False) for name in ("", *SECTIONS)}
+    parsers = {
+        name: ArgumentParser(f"encode {name}".strip(), usage=usage, allow_abbrev=False) for name in ("", *SECTIONS)
+    }
     parsers[""].add_argument("--native", action="store_true", help="write the index without Pyserini")
     add = parsers["input"].add_argument
     add("--corpus", required=True)
@@ -81,18 +85,26 @@ def check(args: Namespace) -> int:
     """The dimension of the checkpoint, after its flags were held against it.
 
     Raises:
-        ValueError: another dimension, a flag that contradicts the checkpoint, or fields that Pyserini does not hand over.
+        ValueError: another dimension, a flag that contradicts the checkpoint, fields that Pyserini does not hand over, or
+            JSONL of more dimensions than Lucene takes.
     """
     from rader_ir.encoder import Encoder
 
-    if not {"text"} <= set(args.fields) <= {"title", "text"}:
-        raise ValueError(f"encoder --fields {' '.join(args.fields)}: expected text, or title text")
+    if not {"text"} <= set(args.fields) <= {"title", "text"} & set(args.input_fields):
+        raise ValueError(
+            f"encoder --fields {' '.join(args.fields)}: expected text, or title text, and the same after input --fields"
+        )
     encoder = Encoder(args.encoder)
     check_flags(
         encoder, "doc", pooling=args.pooling, l2_norm=args.l2_norm, prefix=args.prefix, max_length=args.max_length
     )
     if args.dimension not in (None, encoder.dimension):
         raise ValueError(f"--dimension {args.dimension}, but {args.encoder} has {encoder.dimension}; leave it out")
+    if not args.to_faiss and encoder.dimension > LUCENE_DIMENSIONS:
+        raise ValueError(
+            f"{args.encoder} has {encoder.dimension} dimensions; JSONL is for Lucene, which takes {LUCENE_DIMENSIONS} at most "
+            "and drops longer vectors without a word; give --to-faiss"
+        )
     args.max_length = encoder.describe()["max_doc_length"]
     return encoder.dimension
 
@@ -103,10 +115,21 @@ def completed(args: Namespace, parts: dict[str, list[str]], dimension: int) -> l
     return ["input", *parts["input"], "output", *parts["output"], "encoder", *parts["encoder"], *settled]
 
 
+def encode_stock(args: Namespace, argv: list[str]) -> None:
+    """Run `pyserini.encode`; to its JSONL, which has `id` alone, add the `docid` without which Lucene drops a record."""
+    run_main("pyserini.encode", argv)
+    if args.to_faiss:
+        return
+    path = Path(args.embeddings) / VECTORS_FILE
+    with replacing(path) as file:
+        for _, line in numbered_lines(path):
+            record = json.loads(line)
+            file.write(json.dumps({"docid": record["id"], **record}) + "\n")
+
+
 def write(args: Namespace) -> None:
     """Write the index folder without Pyserini; without `--to-faiss`, JSONL instead, by way of an index beside it."""
     from rader_ir.encoder import Encoder
-    from rader_ir.index_formats import write_embeddings_jsonl
     from rader_ir.index_writer import build_index
 
     encoder = Encoder(args.encoder, device=args.device, dtype="float16" if args.fp16 else None)
@@ -117,7 +140,7 @@ def write(args: Namespace) -> None:
     beside = folder.with_name(f".{folder.name}.unfinished")
     index = build_index(beside, documents(args), encoder, formats=["pyserini"], verbose=True)
     folder.mkdir(parents=True, exist_ok=True)
-    write_embeddings_jsonl(index, folder / "embeddings.jsonl")
+    write_embeddings_jsonl(index, folder / VECTORS_FILE)
     shutil.rmtree(beside)
 
 

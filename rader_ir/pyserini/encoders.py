@@ -140,8 +140,7 @@ class RaDeRQueryEncoder:
         """Vector of one query, float32 [d]. Pyserini gives a text, or with `raw_jsonl` topics `query` and `qid`.
 
         Raises:
-            ValueError: another `max_length` than the checkpoint's.
-            KeyError: a query that is not among the encoded ones.
+            ValueError: another `max_length` than the checkpoint's, or a query that is not among the encoded ones.
         """
         return self.encode_batch([{"query": query, "qid": qid}], max_length=max_length)[0]
 
@@ -149,7 +148,7 @@ class RaDeRQueryEncoder:
         """Vectors of many queries, float32 [n, d]; each is a text, or a mapping with a `query`; None is as "".
 
         Raises:
-            ValueError, KeyError: as `encode`.
+            ValueError: as `encode`.
         """
         texts = [(query.get("query") if isinstance(query, Mapping) else query) or "" for query in queries]
         if self.encoded_queries is not None:
@@ -159,7 +158,7 @@ class RaDeRQueryEncoder:
 
     def _encoded(self, text: str) -> np.ndarray:
         if text not in self.vectors:
-            raise KeyError(
+            raise ValueError(
                 f"the query {text[:80]!r} is not among the {len(self.vectors)} encoded ones in {self.encoded_queries}; "
                 "encode these topics, or give a checkpoint"
             )

@@ -12,6 +12,7 @@ import re
 from contextlib import contextmanager
 from importlib import import_module, metadata
 from pathlib import Path
+from urllib.error import URLError
 
 from rader_ir.java import find_java
 
@@ -41,7 +42,7 @@ def prepare(*, java: bool = True) -> None:
     try:
         with _openai_key(needed=version < (2, 1)):
             import_module("pyserini.encode")
-    except OSError as error:  # urllib's URLError is one
+    except URLError as error:
         raise PyseriniUnavailable(
             f"pyserini {version[0]}.{version[1]} could not be imported ({error}); it fetches its lists of "
             "prebuilt indexes from raw.githubusercontent.com when it is imported, so it needs the network"

@@ -41,7 +41,9 @@ def parse(argv: Sequence[str]) -> Namespace:
     """Options of all sections; a flag that is not one of them ends the program with the usage."""
     usage = "python -m rader_ir.pyserini hybrid dense --index DIR --encoder CHECKPOINT sparse --index LUCENE_DIR "
     usage += "fusion [--alpha 0.5] [--normalise zscore] run --topics FILE --output FILE [--excluded-ids FILE]"
-    parsers = {name: ArgumentParser(name, usage=usage, allow_abbrev=False) for name in ("", *SECTIONS)}
+    parsers = {
+        name: ArgumentParser(f"hybrid {name}".strip(), usage=usage, allow_abbrev=False) for name in ("", *SECTIONS)
+    }
     add = parsers["dense"].add_argument
     add("--index", dest="dense_index", required=True)
     encoder = parsers["dense"].add_mutually_exclusive_group(required=True)
@@ -70,7 +72,7 @@ def parse(argv: Sequence[str]) -> Namespace:
     args, unknown = sections.parse(parsers, sections.split(argv, SECTIONS))
     for name, words in unknown.items():
         if words:
-            parsers[name].error(f"{name or 'no section'} does not know {' '.join(words)}")
+            parsers[name].error(f"{name} does not know {' '.join(words)}")
     return args
 
 

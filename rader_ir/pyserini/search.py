@@ -26,9 +26,11 @@ def main(argv: Sequence[str]) -> None:
     """Search as `argv` says; see the module.
 
     Raises:
-        ValueError: a flag contradicts the checkpoint, or makes no sense for the native search.
+        ValueError: a flag contradicts the checkpoint or another flag, or makes no sense for the native search.
     """
     args, rest = parse(argv)
+    if args.encoder and args.encoded_queries:
+        raise ValueError("--encoder and --encoded-queries were both given; give one of the two")
     encoded = args.encoded_queries if is_folder(args.encoded_queries) else None
     ours = args.encoder_class in (None, NAME) and (args.encoder or encoded) is not None
     instruction = instruction_of(args.task)
@@ -118,16 +120,24 @@ def search_stock(args: Namespace, rest: list[str], excluded: Excluded, ours: boo
     """Run `pyserini.search.faiss`; where documents are excluded, over a longer list that is filtered and cut.
 
     Raises:
-        ValueError: excluded documents with another output format than TREC.
+        ValueError: excluded documents with an output that cannot be filtered.
     """
-    given = [*rest, *stock_flags(args, ours)]
     if not excluded:
+        given = [*rest, *stock_flags(args, ours)]
         return run_main("pyserini.search.faiss", [*given, "--hits", str(args.hits), "--output", args.output])
-    if args.output_format != "trec":
-        raise ValueError(f"--output-format {args.output_format} with excluded documents; only trec can be filtered")
+    if args.output_format != "trec" or "--max-passage" in rest:
+        raise ValueError(
+            "excluded documents can be taken out of a TREC run of whole documents only; leave out --max-passage"
+        )
     deeper = args.hits + max(map(len, excluded.values()))
     with tempfile.TemporaryDirectory() as folder:
-        whole = str(Path(folder) / "run.trec")
+        if is_folder(
+            args.index
+        ):  # by a plain name: of a folder called bright-aops Pyserini would fetch excluded ids itself
+            Path(folder, "index").symlink_to(Path(args.index).resolve())
+            args.index = f"{folder}/index"
+        whole = f"{folder}/run.trec"
+        given = [*rest, *stock_flags(args, ours)]
         run_main("pyserini.search.faiss", [*given, "--hits", str(deeper), "--output", whole])
         filter_run(whole, args.output, excluded, args.hits)
 

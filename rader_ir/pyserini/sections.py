@@ -30,9 +30,10 @@ def parse(
 ) -> tuple[Namespace, dict[str, list[str]]]:
     """Every section's options in one namespace, and {section: what its parser does not know}.
 
-    A section that is missing is parsed as an empty one, so that its parser names what it needs; a parser's error ends
-    the program with its usage.
+    A section that is missing is parsed as an empty one, so that its parser names what it needs. A parser's error ends
+    the program with its usage; what no parser knows before the first section is one.
     """
     args = Namespace()
-    unknown = {name: parser.parse_known_args(parts.get(name, []), args)[1] for name, parser in parsers.items()}
+    parsers[""].parse_args(parts[""], args)
+    unknown = {name: parser.parse_known_args(parts.get(name, []), args)[1] for name, parser in parsers.items() if name}
     return args, unknown
