@@ -41,6 +41,9 @@ def search(folder: Path, checkpoint: str) -> None:
     named.symlink_to(folder / "native")
     run("search", "--index", str(named), *needed, *model, "--output", f"{folder}/dense.trec")
     run("search", "--index", f"{folder}/native", *needed, *model, "--output", f"{folder}/dense-native.trec", "--native")
+    task = [*needed, *model, "--task", "theoremqa_questions"]
+    run("search", "--index", f"{folder}/native", *task, "--output", f"{folder}/task.trec")
+    run("search", "--index", f"{folder}/native", *task, "--output", f"{folder}/task-native.trec", "--native")
     single = ["--batch-size", "1", "--excluded-ids", f"{folder}/excluded.txt"]
     run("search", "--index", f"{folder}/stock", *needed, *model, *single, "--output", f"{folder}/dense-single.trec")
     run("queries", "--topics", f"{folder}/topics.jsonl", *model, "--output", f"{folder}/queries")

@@ -19,6 +19,7 @@ import faiss
 import numpy as np
 import pytest
 
+from rader_ir.bright import instruction
 from rader_ir.encoder import Encoder
 from rader_ir.fusion import interpolate
 from rader_ir.java import find_java
@@ -124,6 +125,18 @@ def test_both_ways_to_encode_write_the_same_index(loop, vectors, name):
 @pytest.mark.parametrize("name", ["dense", "dense-native", "dense-single", "dense-encoded", "dense-encoded-native"])
 def test_every_search_ranks_alike(loop, expected, name):
     assert_same_rankings(read_run(loop / f"{name}.trec"), expected)
+
+
+@pytest.mark.java
+def test_a_task_puts_its_instruction_before_every_query(loop, folder, checkpoint, vectors):
+    doc_ids, of_docs, _ = vectors
+    queries, excluded = read_topics(str(folder / "topics.jsonl"))
+    told = Encoder(checkpoint, device="cpu", instruction=instruction("theoremqa_questions"))
+    scores = of_docs @ told.encode_queries(list(queries.values())).T
+    run = {qid: dict(zip(doc_ids, column.tolist(), strict=True)) for qid, column in zip(queries, scores.T, strict=True)}
+    for name in ("task", "task-native"):
+        assert_same_rankings(read_run(loop / f"{name}.trec"), cut(without(run, excluded), 10))
+    assert read_run(loop / "task.trec") != read_run(loop / "dense.trec")
 
 
 @pytest.mark.java
