@@ -81,17 +81,19 @@ class Index:
             depth: number of documents for each query.
             kind: as in `search`.
             excluded: doc ids by query id that are taken out before the depth cut, as BRIGHT wants it.
-            instructions: instruction by query id, for the queries that have one of their own.
+            instructions: instruction by query id, in place of the encoder's own; for all queries or none.
             check: refuse an encoder whose description is not that of the encoder that made the index.
 
         Raises:
             ValueError: the encoder differs; names the fields, the index's side first.
         """
-        if check:
-            self._require_same_encoder(encoder)
         if not queries:
             return {}
-        told = None if instructions is None else [instructions.get(query_id) for query_id in queries]
+        if check:
+            self._require_same_encoder(encoder)
+        if instructions is not None and (missing := queries.keys() - instructions.keys()):
+            raise ValueError(f"there is no instruction for query {min(missing)!r}; give one to every query, or to none")
+        told = None if instructions is None else [instructions[query_id] for query_id in queries]
         vectors = encoder.encode_queries(list(queries.values()), told)
         banned = None if excluded is None else [excluded.get(query_id, ()) for query_id in queries]
         ranked = self.search(vectors, depth=depth, kind=kind, excluded=banned)

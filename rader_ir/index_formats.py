@@ -126,6 +126,6 @@ def _npids_header(file, kind: int, count: int, settings: dict, *, length: int | 
 def _fnv(records: np.ndarray) -> np.ndarray:
     """32-bit FNV-1a of each fixed-width record without its trailing zeros, uint32 [n]."""
     hashes = np.full(len(records), _FNV_BASIS, np.uint32)
-    for column in records.view(np.uint8).reshape(len(records), -1).T:
+    for column in records.view(np.uint8).reshape(len(records), records.itemsize).T:
         hashes = np.where(column != 0, (hashes ^ column) * np.uint32(_FNV_PRIME), hashes)
     return hashes

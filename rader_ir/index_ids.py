@@ -5,6 +5,7 @@ break one of these is refused. Equality is decided by 64-bit hashes of this proc
 themselves.
 """
 
+import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -63,7 +64,7 @@ class DocIds(Sequence):
     def __init__(self, path: str | Path, count: int):
         self.path = Path(path)
         self._ends = _line_ends(self.path, count) if count else np.zeros(0, np.int64)
-        self._bytes = np.memmap(path, np.uint8, "r") if count else np.zeros(0, np.uint8)
+        self._text = _mapped(self.path) if count else b""
         self._order = self._sorted = None
 
     def __len__(self) -> int:
@@ -74,7 +75,10 @@ class DocIds(Sequence):
             return self._read(range(len(self))[key])
         if isinstance(key, slice):
             key = range(len(self))[key]
-        return np.array([self._read(int(position)) for position in key], dtype=str)
+        positions = np.asarray(key, np.int64)
+        starts = np.where(positions > 0, self._ends[positions - 1] + 1, 0).tolist()
+        ends = self._ends[positions].tolist()
+        return np.array([self._text[start:end].decode() for start, end in zip(starts, ends, strict=True)], dtype=str)
 
     def __iter__(self) -> Iterator[str]:
         return (self._read(position) for position in range(len(self)))
@@ -104,7 +108,12 @@ class DocIds(Sequence):
 
     def _read(self, position: int) -> str:
         start = self._ends[position - 1] + 1 if position else 0
-        return self._bytes[start : self._ends[position]].tobytes().decode()
+        return self._text[start : self._ends[position]].decode()
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with open(path, "rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _hashes(doc_ids: Sequence[str]) -> np.ndarray:

@@ -84,8 +84,10 @@ class Stage:
             self._closing = opened.pop_all()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, error, *_):
         self._closing.close()
+        if error and not self.documents:
+            _drop(self.path)
 
     def require_room(self, documents: int) -> None:
         """Raise OSError unless the disk can take `documents` more and the copy that finishing makes."""

@@ -134,11 +134,18 @@ class Kept:
         for number, digest in enumerate(self._digests):
             chunk = next(chunks, None)
             if chunk is None:
-                raise ValueError(
-                    f"the documents end before the {self._starts[-1]} that {self._folder} holds; {_ADVICE}"
-                )
+                raise self._refusal(f"the documents end before the {self._starts[-1]} that {self._folder} holds")
             if digest != chunk.digest:
-                raise ValueError(f"{self._difference(number, chunk)}; {_ADVICE}")
+                raise self._refusal(self._difference(number, chunk))
+
+    def require_all(self, chunks: Iterator[Chunk]) -> None:
+        """Raise ValueError unless the stream is what is kept, no less and no more."""
+        self.skip(chunks)
+        if next(chunks, None) is not None:
+            raise self._refusal(self._more())
+
+    def _more(self) -> str:
+        return f"the documents go on after the {self._starts[-1]} that {self._folder} holds"
 
     def _difference(self, number: int, chunk: Chunk) -> str:
         start, end = self._starts[number : number + 2]
@@ -146,9 +153,15 @@ class Kept:
         for position, (kept, came) in enumerate(zip(ids, chunk.doc_ids, strict=False)):
             if kept != came:
                 return f"document {chunk.start + position + 1} is {came!r}, but {self._folder} holds {kept!r} there"
-        if len(ids) != len(chunk.doc_ids):
-            return f"{self._folder} was written from more, fewer or other documents after {chunk.doc_ids[0]!r}"
+        if len(ids) < len(chunk.doc_ids):
+            return self._more()
+        if len(ids) > len(chunk.doc_ids):
+            return f"the documents end with {chunk.doc_ids[-1]!r}, but {self._folder} holds more"
         return f"a text or vector among documents {ids[0]!r} to {ids[-1]!r} changed since {self._folder} was written"
 
-
-_ADVICE = "repeat the call with its first documents, or delete that folder to start anew"
+    @staticmethod
+    def _refusal(difference: str) -> ValueError:
+        return ValueError(
+            f"{difference}; repeat the call with its first documents, delete that folder to start anew, "
+            "or give other documents alone with append=True once it is finished"
+        )

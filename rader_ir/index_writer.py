@@ -230,8 +230,8 @@ def _continue(folder: Path, plan: Plan, chunks: Iterable[Chunk], *, append: bool
             return None
         chunks, begun = chain([first], chunks), not _last_part(folder, meta).repeated_by(first)
     if begun:
-        return _grow(folder, plan, meta["parts"], chunks, total)
-    return _require_repeated(folder, meta, chunks)
+        return _grow(folder, plan, meta["parts"], chunks, total, lambda: {"kinds": meta["kinds"]})
+    return _last_part(folder, meta).require_all(chunks)
 
 
 def _grow(folder: Path, plan: Plan, parts: list[int], chunks: Iterator[Chunk], total, more: Callable = dict) -> None:
@@ -260,7 +260,7 @@ def _require_new(chunk: Chunk, seen: SeenIds, stage: Stage) -> None:
         for ids in stage.doc_ids():
             if (position := ids.positions([doc_id])[0]) >= 0:
                 raise ValueError(
-                    f"doc id {doc_id!r} comes twice: document {first[doc_id]} has it, and so has document {position + 1} of "
+                    f"doc id {doc_id!r} comes twice: document {first[doc_id]} has it, and so has line {position + 1} of "
                     f"{ids.path}; drop one of them"
                 )
 
@@ -271,16 +271,6 @@ def _last_part(folder: Path, meta: dict) -> Kept:
     chunks = -(-(meta["documents"] - base) // meta["chunk"])
     ledger = read_ledger(folder)
     return Kept(folder, ledger[len(ledger) - chunks :], base)
-
-
-def _require_repeated(folder: Path, meta: dict, chunks: Iterator[Chunk]) -> None:
-    """Raise ValueError unless the stream is the one that the finished index was last written from."""
-    _last_part(folder, meta).skip(chunks)
-    if (chunk := next(chunks, None)) is not None:
-        raise ValueError(
-            f"{folder} holds a finished index that ends before document {chunk.doc_ids[0]!r}; pass append=True with the "
-            "new documents alone, or choose another folder"
-        )
 
 
 def _require_vacant(folder: Path) -> None:
