@@ -128,7 +128,7 @@ def write_json(path: Path, value: dict) -> None:
     """Write a JSON file that appears whole or not at all."""
     unfinished = path.with_name(f"{path.name}.part")
     with open(unfinished, "w", encoding="utf-8") as file:
-        json.dump(value, file, ensure_ascii=False, indent=1)
+        file.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, path)

@@ -160,9 +160,7 @@ def publish(folder: Path) -> None:
         if rows == VECTORS:
             at = base * plan.row_bytes
             _copy(folder / VECTORS, at, folder / FAISS, FAISS_HEADER + at)
-        _write_at(
-            folder / FAISS, 0, faiss_flat_header(count, plan.dimension)
-        )  # before it, faiss sees no index or the old
+        _set_header(folder / FAISS, faiss_flat_header(count, plan.dimension))
     os.replace(path / META, folder / META)
     _drop(path)
 
@@ -185,7 +183,7 @@ def _copy(source: Path, start: int, target: Path, at: int) -> None:
         os.fsync(writer.fileno())
 
 
-def _write_at(path: Path, at: int, content: bytes) -> None:
+def _set_header(path: Path, header: bytes) -> None:
+    """Tell faiss how many rows there are; until then it sees those of the old index, or none."""
     with open(path, "r+b") as file:
-        file.seek(at)
-        file.write(content)
+        file.write(header)

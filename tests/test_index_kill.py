@@ -1,7 +1,7 @@
 """kill -9 while an index is created, added to or merged: the same call goes on, and ends with the same bytes.
 
-First at every single moment at which a file is opened, renamed or removed, which takes in the finishing steps; then, in a
-process that imports no model library, at random moments, so also between a write and the next and in the middle of one.
+First before every single call that opens, writes, renames or removes a file, which takes in the finishing steps; then, in
+a process that imports no model library, at random moments, so also in the middle of a call.
 """
 
 import os
@@ -19,7 +19,7 @@ from rader_ir.index import Index
 from tests import index_kill_worker as worker
 from tests.toy_index import contents
 
-TOUCHES_FILES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree"}
+TOUCHES_FILES = {"open", "mkdir", "write", "flush", "fsync", "truncate", "replace", "unlink", "rmdir"}
 
 
 @pytest.fixture
@@ -49,15 +49,16 @@ def killed_at(moment: int, work, folder: Path) -> bool:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     left = moment
 
-    def watch(event, details):
+    def watch(frame, event, function):
         nonlocal left
-        if event in TOUCHES_FILES and str(folder) in str(details[0]):
+        if event == "c_call" and function.__name__ in TOUCHES_FILES:
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    sys.addaudithook(watch)
+    sys.setprofile(watch)
     work(folder)
+    sys.setprofile(None)
     os._exit(0)
 
 
