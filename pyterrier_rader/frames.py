@@ -4,7 +4,7 @@ A frame is factorised once; what follows are integer codes and numpy, never a Py
 frames leave here in one order: qid, then score from high to low, then docno; ranks start at 0 and scores are float64.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +104,7 @@ def texts(frame: pd.DataFrame, field: str) -> np.ndarray:
     _refuse(
         frame["docno"].to_numpy(dtype=object)[wrong],
         "docno",
-        f"no text in column {field!r}; put a text loader such as pt.text.get_text before this step, or mend the corpus",
+        f"no text in column {field!r}; put a text loader such as TextLoader before this step, or mend the corpus",
     )
     return values
 
@@ -272,8 +272,9 @@ def _flat(answer: Sequence[np.ndarray], docs: Sequence[Sequence[str]], qids: np.
             f"the model gave {sizes[:_NAMED]} scores for {[len(t) for t in docs][:_NAMED]} documents per query"
         )
     flat = np.concatenate([np.asarray(scores, dtype=np.float64) for scores in answer])
-    wrong = np.repeat(qids, sizes)[np.isnan(flat)]
-    _refuse(np.unique(wrong.astype(str)), "qid", "the model's score is not a number; check its weights and dtype")
+    _refuse(
+        np.repeat(qids, sizes)[np.isnan(flat)], "qid", "the model's score is not a number; check its weights and dtype"
+    )
     return flat
 
 
@@ -281,7 +282,8 @@ def _no_query(field: str) -> str:
     return f"no value in column {field!r} on any row of a query; give it on at least one"
 
 
-def _refuse(ids: Sequence[str], name: str, what: str) -> None:
-    if len(ids):
-        shown = ", ".join(repr(identity) for identity in ids[:_NAMED]) + (" …" if len(ids) > _NAMED else "")
-        raise ValueError(f"{what} ({len(ids)} rows or queries; {name} {shown})")
+def _refuse(ids: Iterable[str], name: str, what: str) -> None:
+    different = list(dict.fromkeys(ids))
+    if different:
+        shown, more = ", ".join(map(repr, different[:_NAMED])), len(different) - _NAMED
+        raise ValueError(f"{name} {shown}{f' and {more} more' if more > 0 else ''}: {what}")

@@ -22,6 +22,8 @@ from pyterrier_rader.provenance import check_same, described, maker, stacked
 class RaDeRIndex(Written):
     """Vectors and docnos in a folder; also opens folders that `rader index` or `rader_ir.build_index` wrote.
 
+    Those serve pyterrier_dr's FlexIndex as well, which is then what `pt.Artifact.load` gives; `RaDeRIndex(path)` opens either.
+
     Args:
         path: the folder.
         encoder: with one, documents are dicts with `docno` and a text, which it encodes; a run that was killed goes on where

@@ -45,6 +45,16 @@ def test_a_tiny_decoder_gives_the_vectors_of_the_engine(tiny_qwen2):
     assert vectors(encoder(documents()), "doc_vec").dtype == np.float32
 
 
+def test_device_and_dtype_reach_the_model(tiny_qwen2):
+    encoder = RaDeREncoder(tiny_qwen2, device="cpu", dtype="bfloat16")
+    rough, exact = vectors(encoder(documents()), "doc_vec"), vectors(RaDeREncoder(tiny_qwen2)(documents()), "doc_vec")
+    model = encoder.model().open().model
+    assert (str(model.dtype), model.device.type) == ("torch.bfloat16", "cpu")
+    assert 1e-6 < np.abs(rough - exact).max() < 0.1
+    with pytest.raises(ValueError, match="device 'abacus' is unknown"):
+        RaDeREncoder(tiny_qwen2, device="abacus")(documents())
+
+
 def test_a_folder_written_anew_is_opened_anew(tmp_path):
     from tests import tiny
 

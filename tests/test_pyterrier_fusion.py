@@ -135,7 +135,7 @@ def test_one_system_finds_nothing():
         assert set(fused["query"]) == set(asked["query"])
     neither = RaDeRFusion(nothing, nothing)(asked)
     assert len(neither) == 0
-    assert neither["qid"].dtype == "str"
+    assert neither["qid"].dtype == pd.Series(dtype="str").dtype
 
 
 def test_rerankers_are_fused_with_their_first_stage():
