@@ -15,7 +15,7 @@ import pyterrier as pt
 from pyterrier_rader import frames
 from pyterrier_rader.configured import Configured, CutsRanks, check_count, shown_as
 
-_KEY = "cache_key"  # the query as the model reads it: its text and its instruction
+_KEY = "cache_key"  # the query as the model reads it: its instruction and its text
 
 
 class CachedScores(Configured, CutsRanks, pt.Transformer):
@@ -59,7 +59,7 @@ class CachedScores(Configured, CutsRanks, pt.Transformer):
     def _scores(self, rows: pd.DataFrame) -> np.ndarray:
         queries = frames.filled(rows, self.scorer.query_field)
         told = frames.filled(rows, "qinstruction", otherwise="") if "qinstruction" in rows.columns else [""] * len(rows)
-        keys = [f"{instruction}\0{query}" for instruction, query in zip(told, queries, strict=True)]
+        keys = [f"{instruction}{query}" for instruction, query in zip(told, queries, strict=True)]
         rows = rows.assign(**{self.scorer.query_field: queries, _KEY: keys})
         asked = rows.drop_duplicates([_KEY, "docno"])
         with closing(self._open()) as cache:

@@ -123,16 +123,15 @@ class RaDeREncoder(Configured, pt.Transformer):
         """The vector of each row's query, [n] of float32 [d]; equal queries are encoded once."""
         queries = frames.filled(frame, self.query_field).tolist()
         instructions = self._instructions(frame)
-        keys = queries if instructions is None else list(zip(queries, instructions, strict=True))
-        place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-        asked, given = (list(place), None) if instructions is None else map(list, zip(*place, strict=True))
-        rows = described(self.model().encode_queries(asked, given), self.describe())
-        return [rows[place[key]] for key in keys]
+        codes, unique = frames.distinct(queries if instructions is None else zip(queries, instructions, strict=True))
+        asked, told = (unique, None) if instructions is None else map(list, zip(*unique, strict=True))
+        rows = described(self.model().encode_queries(asked, told), self.describe())
+        return [rows[code] for code in codes]
 
     def doc_vectors(self, frame: pd.DataFrame) -> list[np.ndarray]:
         """The vector of each row's document, [n] of float32 [d]; equal texts are encoded once."""
-        codes, unique = pd.factorize(frames.texts(frame, self.text_field))
-        rows = described(self.model().encode_docs(unique.tolist()), self.describe())
+        codes, unique = frames.distinct(frames.texts(frame, self.text_field))
+        rows = described(self.model().encode_docs(unique), self.describe())
         return [rows[code] for code in codes]
 
     def text_scores(self, frame: pd.DataFrame, groups: frames.Groups) -> np.ndarray:

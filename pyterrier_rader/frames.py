@@ -4,7 +4,7 @@ A frame is factorised once; what follows are integer codes and numpy, never a Py
 frames leave here in one order: qid, then score from high to low, then docno; ranks start at 0 and scores are float64.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +109,16 @@ def texts(frame: pd.DataFrame, field: str) -> np.ndarray:
     return values
 
 
+def distinct(values: Iterable[Hashable]) -> tuple[np.ndarray, list]:
+    """Which of the distinct values each one is, int [n], and these, in the order of their first appearance.
+
+    Not `pd.factorize`: that of pandas 2 reads a text up to its first null character.
+    """
+    place: dict[Hashable, int] = {}
+    codes = np.array([place.setdefault(value, len(place)) for value in values], dtype=np.int64)
+    return codes, list(place)
+
+
 def per_query(frame: pd.DataFrame, groups: Groups) -> pd.DataFrame:
     """One row per query, sorted by qid: each query column's first value among the query's rows."""
     return _collapsed(frame[_query_columns(frame)], groups.codes, len(groups.qids))
@@ -141,7 +151,7 @@ def score_pairs(frame: pd.DataFrame, groups: Groups, score: Score, *, query_fiel
     A text that a query meets twice is scored once. Each query's documents are given in the order of the earlier stage
     (column `rank` if there is one, else the rows' order), which matters to rerankers that compare documents.
     """
-    codes, unique = pd.factorize(texts(frame, text_field))
+    codes, unique = distinct(texts(frame, text_field))
     earlier = frame["rank"].to_numpy() if "rank" in frame.columns else np.zeros(len(frame), dtype=int)
     order = np.lexsort((earlier, groups.codes))
     pairs = groups.codes[order] * len(unique) + codes[order]
@@ -149,7 +159,7 @@ def score_pairs(frame: pd.DataFrame, groups: Groups, score: Score, *, query_fiel
     asked = np.sort(first)  # first occurrences, in the order of the earlier stage
     rows = order[asked]
     ends = np.cumsum(np.bincount(groups.codes[rows], minlength=len(groups.qids)))
-    docs = [part.tolist() for part in np.split(unique[codes[rows]], ends[:-1])]
+    docs = [[unique[code] for code in part] for part in np.split(codes[rows], ends[:-1])]
     queries = topics(frame[["qid", query_field]], query_field)[query_field].tolist()
     answer = _flat(score(queries, docs), docs, groups.qids)
     scores = np.empty(len(frame))

@@ -190,8 +190,8 @@ class VectorLoader(Configured, KeepsRows, pt.Transformer):
         pt.validate.columns(inp, includes=["docno"], context=self)
         if inp.empty:
             return frames.typed_empty(inp, doc_vec="object")
-        codes, docnos = pd.factorize(inp["docno"].to_numpy(dtype=object))
-        vectors = described(self.index.open().doc_vectors(docnos.tolist()), self.index.made_by or None)
+        codes, docnos = frames.distinct(inp["docno"])
+        vectors = described(self.index.open().doc_vectors(docnos), self.index.made_by or None)
         return frames.with_column(inp, "doc_vec", [vectors[code] for code in codes])
 
     def subtransformers(self) -> dict:

@@ -70,6 +70,12 @@ def test_all_queries_go_to_the_model_in_one_call_and_a_pair_once():
     assert len(scorer.pairs) == len(set(scorer.pairs)) == len(results())
 
 
+def test_texts_that_differ_behind_a_null_character_are_two():
+    scorer = WordOverlap()
+    frame = results().iloc[:2].assign(text=["page\0one odd cycle", "page\0two"], query="odd cycle")
+    assert RaDeRReranker(scorer)(frame)["score"].tolist() == [2.0, 0.0]
+
+
 def test_documents_are_given_in_the_order_of_the_first_stage():
     """Rerankers that compare documents begin with it; rows may stand in any order."""
     scorer = WordOverlap()
