@@ -40,7 +40,7 @@ class CachedScores(Configured, CutsRanks, pt.Transformer):
         if not all(hasattr(scorer, name) for name in ("fingerprint", "num_results", "query_field", "text_field")):
             raise TypeError(f"{scorer} has no fingerprint to key a cache by; give a RaDeRReranker or a text_scorer()")
         self.scorer, self.folder = scorer, folder
-        self.num_results = check_count("num_results", num_results)
+        self.num_results = check_count("num_results", num_results, optional=True)
 
     def transform(self, inp: pd.DataFrame) -> pd.DataFrame:
         """Score every row, from the cache where it can."""

@@ -57,10 +57,10 @@ def shown_as(label: str, *, inner: str | None = None) -> dict:
     return {"label": label, "help_url": DOCS} | ({"inner_pipelines_mode": inner} if inner else {})
 
 
-def check_count(name: str, value: int | None) -> int | None:
-    """`value` if it is None or a whole number of at least 1, else ValueError."""
-    if value is not None and (not isinstance(value, int) or value < 1):
-        raise ValueError(f"{name} is {value!r}; give a whole number of at least 1, or None")
+def check_count(name: str, value: int | None, *, optional: bool = False) -> int | None:
+    """`value` if it is a whole number of at least 1, or None where that is `optional`; else ValueError."""
+    if (value is None and not optional) or (value is not None and (not isinstance(value, int) or value < 1)):
+        raise ValueError(f"{name} is {value!r}; give a whole number of at least 1{', or None' if optional else ''}")
     return value
 
 

@@ -229,7 +229,7 @@ class TextScorer(Configured, CutsRanks, pt.Transformer):
     schematic = shown_as("RaDeR text scorer")
 
     def __init__(self, encoder: RaDeREncoder, *, num_results: int | None = None):
-        self.encoder, self.num_results = encoder, check_count("num_results", num_results)
+        self.encoder, self.num_results = encoder, check_count("num_results", num_results, optional=True)
 
     @property
     def query_field(self) -> str:

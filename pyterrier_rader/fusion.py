@@ -54,7 +54,7 @@ class RaDeRFusion(Configured, CutsRanks, pt.Transformer):
         interpolate({}, {}, alpha=alpha, normalise=normalise, over=over, missing=missing)  # refuses unknown choices now
         self.first, self.second, self.alpha, self.normalise = first, second, alpha, normalise
         self.over, self.missing, self.depth = over, missing, check_count("depth", depth)
-        self.num_results = check_count("num_results", num_results)
+        self.num_results = check_count("num_results", num_results, optional=True)
 
     def transform(self, inp: pd.DataFrame) -> pd.DataFrame:
         """Run both systems on `inp`, or take its two columns, and fuse."""
@@ -108,7 +108,7 @@ class ReciprocalRankFusion(Configured, CutsRanks, pt.Transformer):
             raise ValueError(f"{len(systems)} system was given; give at least two to fuse")
         reciprocal_rank([{}], k=k)  # refuses a wrong k now
         self.systems, self.k, self.depth = systems, k, check_count("depth", depth)
-        self.num_results = check_count("num_results", num_results)
+        self.num_results = check_count("num_results", num_results, optional=True)
 
     def transform(self, inp: pd.DataFrame) -> pd.DataFrame:
         """Run every system on `inp` and fuse."""

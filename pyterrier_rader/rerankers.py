@@ -56,7 +56,7 @@ class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
         check_passages(passage_length, passage_stride)
         self.checkpoint, self.query_field, self.text_field = checkpoint, query_field, text_field
         self.passage_length, self.passage_stride = passage_length, passage_stride
-        self.num_results, self.max_length = check_count("num_results", num_results), max_length
+        self.num_results, self.max_length = check_count("num_results", num_results, optional=True), max_length
         self.forms, self.revision, self.batch_tokens = forms, revision, batch_tokens
         self.device, self.dtype, self.verbose = device, dtype, verbose
 

@@ -188,6 +188,13 @@ def test_bm25_takes_any_text_and_finds_nothing_quietly():
     assert nothing.dtypes.to_dict() == out.dtypes.to_dict()
 
 
+@pytest.mark.parametrize("count", [0, -1, 2.5, None])
+def test_retrievers_need_a_count_of_results(count):
+    for retriever in (Bm25Retriever, RaDeRRetriever):
+        with pytest.raises(ValueError, match=f"num_results is {count}; give a whole number of at least 1$"):
+            retriever("nowhere", num_results=count)
+
+
 def test_bm25_indexes_are_not_overwritten_by_chance(tmp_path):
     index = Bm25Index(tmp_path / "bm25").index(DOCS)
     with pytest.raises(FileExistsError, match="mode='overwrite'"):
