@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pyterrier as pt
 
-from pyterrier_rader import RaDeREncoder, SafeQueries
+from pyterrier_rader import RaDeREncoder, SafeQueries, TextLoader
 from rader_ir.quickstart import load
 
 documents, questions, _ = load()
@@ -14,7 +14,7 @@ topics = pd.DataFrame(questions.items(), columns=["qid", "query"]).head(10)
 
 index = pt.terrier.IterDictIndexer(str(Path("terrier-index").absolute()), overwrite=True).index(docs)
 bm25 = SafeQueries() >> pt.terrier.Retriever(index, wmodel="BM25") >> pt.rewrite.reset()
-pipeline = bm25 % 20 >> pt.text.get_text(docs) >> RaDeREncoder("minilm").text_scorer()
+pipeline = bm25 % 20 >> TextLoader(documents) >> RaDeREncoder("minilm").text_scorer()
 
 results = pipeline(topics)
 print(results[results["rank"] == 0][["qid", "docno", "score"]].to_string())
