@@ -62,23 +62,24 @@ class Encoder(TextModel):
         )
         self.max_query_length, self.max_doc_length = max_query_length, max_doc_length
 
-    def encode_queries(self, texts: Sequence[str], instructions: Sequence[str] | None = None) -> np.ndarray:
+    def encode_queries(self, texts: Sequence[str], instructions: Sequence[str | None] | None = None) -> np.ndarray:
         """Vectors of queries, float32 [n, d], in the order of `texts`.
 
         Args:
             texts: questions, reasoning, or any queries.
-            instructions: one per text, in place of the encoder's own.
+            instructions: one per text, in place of the encoder's own; None keeps that.
 
         Raises:
             ValueError: a text that is no string, or lists of unequal length.
         """
         if instructions is None:
-            instructions = [self.instruction] * len(texts)
+            instructions = [None] * len(texts)
         elif len(instructions) != len(texts):
             raise ValueError(f"{len(instructions)} instructions were given for {len(texts)} queries; give one for each")
         check_texts(texts, "query")
         form = self.settled().query_form
-        whole = [fill(form, instruction=i, text=t) for i, t in zip(instructions, texts, strict=True)]
+        told = [self.instruction if instruction is None else instruction for instruction in instructions]
+        whole = [fill(form, instruction=i, text=t) for i, t in zip(told, texts, strict=True)]
         return self._encode(whole, self.max_query_length or self.settled().max_query_length, "queries")
 
     def encode_docs(self, texts: Sequence[str]) -> np.ndarray:

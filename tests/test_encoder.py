@@ -65,6 +65,8 @@ def test_instructions_stand_between_prefix_and_query(tiny_qwen2):
     assert np.abs(Encoder(tiny_qwen2, instruction=instruction).encode_queries(["prove it"]) - expected).max() < 1e-5
     each = Encoder(tiny_qwen2).encode_queries(["prove it", "prove it"], [instruction, ""])
     assert np.abs(each - np.vstack([expected, by_hand(tiny_qwen2, ["prove it"], "query: {}")])).max() < 1e-5
+    own = Encoder(tiny_qwen2, instruction=instruction).encode_queries(["prove it", "prove it"], [None, ""])
+    assert np.abs(own - each).max() < 1e-5
     with pytest.raises(ValueError, match="1 instructions were given for 2 queries"):
         Encoder(tiny_qwen2).encode_queries(["a", "b"], [""])
 
