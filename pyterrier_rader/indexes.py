@@ -4,7 +4,7 @@
 records which encoder made its vectors; a search with vectors of another one is refused.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -28,6 +28,10 @@ class RaDeRIndex(Written):
         path: the folder.
         encoder: with one, documents are dicts with `docno` and a text, which it encodes; a run that was killed goes on where
             it stopped when it is made again. Without, they have a `doc_vec`, as an encoder before the index gives them.
+        formats: who reads the folder besides this class: "pyserini" (FaissSearcher), "flex" (pyterrier_dr's FlexIndex).
+            With "flex", `pt.Artifact.load` takes the folder for a FlexIndex, which asks for that name; `RaDeRIndex(path)`
+            opens it all the same.
+        blank_ids: "refuse" or "allow" blanks inside docnos (BRIGHT has some; TREC runs with them need tabs).
         verbose: show progress while writing.
     """
 
@@ -35,9 +39,17 @@ class RaDeRIndex(Written):
     modes = ("create", "overwrite", "append")
     schematic = shown_as("RaDeR index")
 
-    def __init__(self, path: str | Path, encoder: RaDeREncoder | None = None, *, verbose: bool = False):
+    def __init__(
+        self,
+        path: str | Path,
+        encoder: RaDeREncoder | None = None,
+        *,
+        formats: Sequence[str] = ("pyserini",),
+        blank_ids: str = "refuse",
+        verbose: bool = False,
+    ):
         super().__init__(path)
-        self.encoder, self.verbose = encoder, verbose
+        self.encoder, self.formats, self.blank_ids, self.verbose = encoder, tuple(formats), blank_ids, verbose
 
     def write(self, documents: Iterable[Mapping], *, append: bool = False) -> None:
         """Write the folder; called by `index` and `indexer(...).index`.
@@ -47,7 +59,8 @@ class RaDeRIndex(Written):
         """
         from rader_ir.index_writer import build_index, write_index
 
-        options = dict(append=append, formats=None if append else ["pyserini"], verbose=self.verbose)
+        formats = None if append else self.formats
+        options = dict(append=append, formats=formats, blank_ids=self.blank_ids, verbose=self.verbose)
         if self.encoder is not None:
             pairs = (text_of(document, self.encoder.text_field) for document in documents)
             build_index(self.path, pairs, self.encoder.model(), **options)

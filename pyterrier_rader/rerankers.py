@@ -16,6 +16,9 @@ from rader_ir.rerank.pointwise import check_passages
 class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
     """RaDeR's pointwise reranker (arXiv:2505.18405): one score for the query and the document read together.
 
+    The query is read as it is: the model was trained without instructions, so a column `qinstruction`, which encoders read,
+    is left alone.
+
     Args:
         checkpoint: a name, folder, hub id or `rader_ir.Checkpoint` with a head of one label; or a ready object with
             `score(queries, docs)`. The default is an adapter to a model of 7.6 billion parameters, whose size is told before

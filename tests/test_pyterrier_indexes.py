@@ -204,3 +204,16 @@ def test_bm25_indexes_are_not_overwritten_by_chance(tmp_path):
         Bm25Index(tmp_path / "other").index([{"docno": "e", "text": None}])
     with pytest.raises(ValueError, match="mode 'append' is unknown"):
         index.indexer(mode="append")
+
+
+def test_other_formats_and_docnos_with_blanks(tmp_path):
+    flex = pytest.importorskip("pyterrier_dr").FlexIndex
+    docs = [{**document, "docno": f"{document['docno']} b"} for document in DOCS]
+    encoder = RaDeREncoder(WordEncoder())
+    with pytest.raises(ValueError, match="holds a blank"):
+        RaDeRIndex(tmp_path / "refused", encoder).index(docs)
+    index = RaDeRIndex(tmp_path / "both", encoder, formats=["pyserini", "flex"], blank_ids="allow").index(docs)
+    queries = pd.DataFrame({"qid": ["1"], "query": [DOCS[0]["text"]]})
+    ours = index.retriever()(queries)
+    theirs = (encoder >> flex(str(tmp_path / "both")).np_retriever(num_results=len(DOCS)))(queries)
+    assert ours["docno"][0] == theirs.sort_values("rank")["docno"].iloc[0] == docs[0]["docno"]

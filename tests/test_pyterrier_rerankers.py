@@ -1,7 +1,5 @@
 """Reranking: agreement with the engine, what is asked of it, fields, passages, cuts, and the cost of the plumbing."""
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -137,32 +135,3 @@ def test_unload_reaches_the_model():
     scorer = WordOverlap()
     RaDeRReranker(scorer).unload()
     assert scorer.unloaded == 1
-
-
-def plumbing(queries: int, depth: int) -> pd.DataFrame:
-    random, rows = np.random.default_rng(0), queries * depth
-    return pd.DataFrame(
-        {
-            "qid": np.repeat([f"q{i}" for i in range(queries)], depth),
-            "query": np.repeat([f"what is {i}?" for i in range(queries)], depth),
-            "docno": [f"doc{i}" for i in random.integers(0, 10**6, rows)],
-            "text": [f"document {i} " + "with words " * 40 for i in range(rows)],
-            "score": random.random(rows),
-            "rank": np.tile(np.arange(depth), queries),
-        }
-    )
-
-
-def test_the_plumbing_costs_less_than_5_microseconds_a_row():
-    """200 queries x 100 rows and a model that costs nothing, validation included; the best of five runs."""
-
-    class Free:
-        def score(self, queries, docs):
-            return [np.arange(len(texts), dtype=np.float32) for texts in docs]
-
-    frame, reranker, seconds = plumbing(200, 100), RaDeRReranker(Free()), []
-    for _ in range(5):
-        start = time.process_time()
-        reranker(frame)
-        seconds.append(time.process_time() - start)
-    assert min(seconds) / len(frame) < 5e-6

@@ -38,7 +38,7 @@ def main() -> None:
     print("| import | after | median s | bound s |\n|---|---|---|---|")
     for statement, before, bound in IMPORTS:
         earlier = "nothing" if before == "pass" else before
-        print(f"| `{statement}` | {earlier} | {median(statement, before, rounds):.3f} | {bound or '-'} |")
+        print(f"| `{statement}` | {earlier} | {median(statement, before, rounds):.4f} | {bound or '-'} |")
 
 
 if __name__ == "__main__":
