@@ -5,19 +5,22 @@ used bare it does what the frame's columns ask for. Columns are PyTerrier's usua
 packages' dense indexes work behind it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 import pandas as pd
 import pyterrier as pt
 
 from pyterrier_rader import frames, live
+from pyterrier_rader.artifacts import text_of
 from pyterrier_rader.configured import Configured, CutsRanks, KeepsRows, check_count, shown_as
 from pyterrier_rader.provenance import check_same, described, stacked
 from rader_ir.bright import instruction as bright_instruction
 from rader_ir.checkpoints import DEFAULT_RETRIEVER
 from rader_ir.rerank.pointwise import check_passages
 
+_CUT_TOGETHER = 256  # documents tokenised at a time
 _DOT_ROWS = 4096  # rows per inner product, which bounds the memory of gathered vectors
 
 
@@ -100,6 +103,25 @@ class RaDeREncoder(Configured, pt.Transformer):
     def text_scorer(self, *, num_results: int | None = None) -> "TextScorer":
         """A reranker by the inner product of the query's and the document's vectors, which keeps `num_results` per query."""
         return TextScorer(self, num_results=num_results)
+
+    def passages(self, documents: Iterable[Mapping]) -> Iterator[dict]:
+        """Documents cut into passages of `passage_length` of the model's tokens, for an index of passages.
+
+        A passage of `d1` has the docno `d1%p0`, `d1%p1`, ..., which `dense >> pt.text.max_passage()` turns back into documents,
+        each with its best passage's score.
+
+        Raises:
+            ValueError: the encoder has no `passage_length`; a document without a text.
+        """
+        if self.passage_length is None:
+            raise ValueError("passages need a length in tokens; give the encoder passage_length=256, for example")
+        stream = iter(documents)
+        while batch := list(islice(stream, _CUT_TOGETHER)):
+            pairs = [text_of(document, self.text_field) for document in batch]
+            cut = self.model().passages([text for _, text in pairs], self.passage_length, self.passage_stride)
+            for document, pieces in zip(batch, cut, strict=True):
+                for number, piece in enumerate(pieces):
+                    yield {**document, "docno": f"{document['docno']}%p{number}", self.text_field: piece}
 
     def model(self):
         """The live `rader_ir.Encoder`, or the ready object; weights are loaded when it gets its first text."""

@@ -217,3 +217,20 @@ def test_other_formats_and_docnos_with_blanks(tmp_path):
     ours = index.retriever()(queries)
     theirs = (encoder >> flex(str(tmp_path / "both")).np_retriever(num_results=len(DOCS)))(queries)
     assert ours["docno"][0] == theirs.sort_values("rank")["docno"].iloc[0] == docs[0]["docno"]
+
+
+def test_an_index_of_passages_ranks_documents_by_their_best(tmp_path):
+    encoder = RaDeREncoder(WordEncoder(), passage_length=4, passage_stride=2)
+    passages = list(encoder.passages(iter(DOCS)))
+    assert {passage["docno"].split("%p")[0] for passage in passages} == {document["docno"] for document in DOCS}
+    assert len(passages) > len(DOCS)
+    index = (encoder.doc_encoder() >> RaDeRIndex(tmp_path / "passages")).index(passages)
+    dense = encoder.query_encoder() >> index.retriever() >> pt.text.max_passage()
+    queries = pd.DataFrame({"qid": ["1", "2"], "query": [DOCS[0]["text"], DOCS[1]["text"]]})
+    pairs = queries.merge(pd.DataFrame(DOCS), how="cross")
+    expected = encoder.text_scorer()(pairs)
+    found = dense(queries).merge(expected, on=["qid", "docno"], suffixes=("", "_whole"))
+    assert len(found) == len(expected) == 2 * len(DOCS)
+    assert found["score"].to_numpy() == pytest.approx(found["score_whole"].to_numpy(), abs=1e-6)
+    with pytest.raises(ValueError, match="passages need a length in tokens"):
+        next(RaDeREncoder(WordEncoder()).passages(DOCS))
