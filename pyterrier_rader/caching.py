@@ -15,6 +15,7 @@ import pyterrier as pt
 from pyterrier_rader import frames
 from pyterrier_rader.configured import Configured, CutsRanks, check_count, shown_as
 
+_NEEDED = ("fingerprint", "instructions", "num_results", "query_field", "text_field")
 _KEY = "cache_key"  # the query as the model reads it: its instruction and its text
 
 
@@ -37,7 +38,7 @@ class CachedScores(Configured, CutsRanks, pt.Transformer):
     schematic = shown_as("Cached scores", inner="combine")
 
     def __init__(self, scorer: pt.Transformer, folder: str | Path, *, num_results: int | None = None):
-        if not all(hasattr(scorer, name) for name in ("fingerprint", "num_results", "query_field", "text_field")):
+        if not all(hasattr(scorer, name) for name in _NEEDED):
             raise TypeError(f"{scorer} has no fingerprint to key a cache by; give a RaDeRReranker or a text_scorer()")
         self.scorer, self.folder = scorer, folder
         self.num_results = check_count("num_results", num_results, optional=True)
@@ -58,9 +59,10 @@ class CachedScores(Configured, CutsRanks, pt.Transformer):
 
     def _scores(self, rows: pd.DataFrame) -> np.ndarray:
         queries = frames.filled(rows, self.scorer.query_field)
-        told = frames.filled(rows, "qinstruction", otherwise="") if "qinstruction" in rows.columns else [""] * len(rows)
-        keys = [f"{instruction}{query}" for instruction, query in zip(told, queries, strict=True)]
-        rows = rows.assign(**{self.scorer.query_field: queries, _KEY: keys})
+        told = self.scorer.instructions(rows)
+        keys = list(queries) if told is None else [f"{i}{query}" for i, query in zip(told, queries, strict=True)]
+        settled = {} if told is None else {"qinstruction": told}  # the scorer may see fewer rows of a query
+        rows = rows.assign(**{self.scorer.query_field: queries, _KEY: keys}, **settled)
         asked = rows.drop_duplicates([_KEY, "docno"])
         with closing(self._open()) as cache:
             scored = cache.transform(asked)

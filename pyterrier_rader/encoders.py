@@ -144,7 +144,7 @@ class RaDeREncoder(Configured, pt.Transformer):
     def query_vectors(self, frame: pd.DataFrame) -> list[np.ndarray]:
         """The vector of each row's query, [n] of float32 [d]; equal queries are encoded once."""
         queries = frames.filled(frame, self.query_field).tolist()
-        instructions = self._instructions(frame)
+        instructions = self.instructions(frame)
         codes, unique = frames.distinct(queries if instructions is None else zip(queries, instructions, strict=True))
         asked, told = (unique, None) if instructions is None else map(list, zip(*unique, strict=True))
         rows = described(self.model().encode_queries(asked, told), self.describe())
@@ -162,7 +162,7 @@ class RaDeREncoder(Configured, pt.Transformer):
 
         passages = dict(passage_length=self.passage_length, passage_stride=self.passage_stride)
         scorer = open_reranker("biencoder", checkpoint=self.model(), **passages)
-        instructions = self._instructions(frames.per_query(frame, groups))
+        instructions = self.instructions(frames.per_query(frame, groups))
         return frames.score_pairs(
             frame,
             groups,
@@ -170,6 +170,13 @@ class RaDeREncoder(Configured, pt.Transformer):
             query_field=self.query_field,
             text_field=self.text_field,
         )
+
+    def instructions(self, frame: pd.DataFrame) -> list[str] | None:
+        """The instruction of each row's query, [n]; None leaves it to the model."""
+        own = self._own_instruction()
+        if "qinstruction" in frame.columns:
+            return frames.filled(frame, "qinstruction", otherwise=own or "").tolist()
+        return None if own is None else [own] * len(frame)
 
     def describe(self) -> dict | None:
         """What the model says of itself (checkpoint, revision, forms, pooling, lengths); None if a ready object says nothing."""
@@ -182,12 +189,6 @@ class RaDeREncoder(Configured, pt.Transformer):
 
     def _own_instruction(self) -> str | None:
         return self.instruction if self.task is None else bright_instruction(self.task)
-
-    def _instructions(self, frame: pd.DataFrame) -> list[str] | None:
-        own = self._own_instruction()
-        if "qinstruction" in frame.columns:
-            return frames.filled(frame, "qinstruction", otherwise=own or "").tolist()
-        return None if own is None else [own] * len(frame)
 
 
 class QueryEncoder(Configured, KeepsRows, pt.Transformer):
@@ -279,6 +280,10 @@ class TextScorer(Configured, CutsRanks, pt.Transformer):
         query_vectors = frames.filled(inp, "query_vec") if "query_vec" in given else self.encoder.query_vectors(inp)
         doc_vectors = inp["doc_vec"] if "doc_vec" in given else self.encoder.doc_vectors(inp)
         return inner_products(query_vectors, doc_vectors)
+
+    def instructions(self, frame: pd.DataFrame) -> list[str] | None:
+        """The instruction of each row's query, [n]; None leaves it to the model."""
+        return self.encoder.instructions(frame)
 
     def subtransformers(self) -> dict:
         """None: the encoder is a model here, not a stage."""

@@ -90,6 +90,9 @@ class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
             verbose=self.verbose,
         )
 
+    def instructions(self, frame: pd.DataFrame) -> None:
+        """None: the model reads queries as they are."""
+
     def unload(self) -> None:
         """Free the model, for every transformer that shares it; the next row loads it again."""
         self.model().unload()

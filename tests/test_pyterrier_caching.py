@@ -79,6 +79,23 @@ def test_an_instruction_of_the_frame_is_a_part_of_the_query(tmp_path):
     assert cached(told)["score"].tolist() != cached(results())["score"].tolist()
 
 
+def test_a_row_without_an_instruction_is_kept_under_the_encoders_own(tmp_path):
+    """A null takes the encoder's instruction and "" takes none: two scores, also where only part of a query is new."""
+    scorer = RaDeREncoder(WordEncoder(), instruction="prime power elements").text_scorer()
+    cached = CachedScores(scorer, tmp_path)
+    told = results().assign(qinstruction=[None] * 10 + ["odd cycle"] + [None] * 4)
+    for frame in (told[told["docno"] == "d1"], results().assign(qinstruction=""), told):
+        pd.testing.assert_series_equal(cached(frame)["score"], scorer(frame)["score"])
+
+
+def test_a_reranker_without_instructions_is_asked_once_whatever_the_frame_says(tmp_path):
+    scorer = WordOverlap()
+    cached = CachedScores(RaDeRReranker(scorer), tmp_path)
+    cached(results())
+    cached(results().assign(qinstruction="prime power elements"))
+    assert len(scorer.pairs) == len(results())
+
+
 def test_what_cannot_be_cached_is_refused(tmp_path):
     with pytest.raises(TypeError, match="has no fingerprint to key a cache by; give a RaDeRReranker or a text_scorer"):
         CachedScores(pt.Transformer.identity(), tmp_path)
