@@ -46,8 +46,12 @@ def rerank_file(
         The new run, {query_id: {doc_id: score}}.
 
     Raises:
-        ValueError: a query or document without text, a score that is no finite number, a broken line in `out`.part.
+        ValueError: a query or document without text, a candidate that comes twice among the documents, a score that is no
+            finite number, a broken line in `out`.part.
+        FileNotFoundError: the folder of `out` does not exist.
     """
+    if not Path(out).absolute().parent.is_dir():
+        raise FileNotFoundError(f"{out}: its folder does not exist; make the folder, or choose another file")
     candidates = {
         query_id: [doc_id for doc_id, _ in ranked(scores, depth)]
         for query_id, scores in without(run, excluded or {}).items()
@@ -80,7 +84,12 @@ def _check_queries(candidates: Mapping[str, list[str]], queries: Mapping[str, st
 
 def _texts(candidates: Mapping[str, list[str]], documents: Iterable[tuple[str, str]]) -> dict[str, str]:
     wanted = {doc_id for doc_ids in candidates.values() for doc_id in doc_ids}
-    texts = {doc_id: text for doc_id, text in documents if doc_id in wanted}
+    texts: dict[str, str] = {}
+    for doc_id, text in documents:
+        if doc_id in texts:
+            raise ValueError(f"document {doc_id!r} comes twice among the documents; keep one text for each doc_id")
+        if doc_id in wanted:
+            texts[doc_id] = text
     if missing := sorted(wanted - texts.keys()):
         raise ValueError(
             f"{len(missing)} documents of the run have no text, first {missing[0]!r}; give the documents it ranks"

@@ -186,7 +186,9 @@ def test_output_folders_are_made(files):
 def test_an_interrupt_ends_with_130_and_one_line(files):
     """The verb waits for judgements from a pipe that never brings any; Ctrl-C reaches it there."""
     os.mkfifo("pipe")
-    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # shells' background jobs ignore it
+    heed = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # shells' background jobs ignore it
+    )
     command = [sys.executable, "-c", f"{heed}; import sys; from rader_ir.cli import main; sys.exit(main())"]
     process = subprocess.Popen(
         [*command, "evaluate", "pipe", "dense.trec"],

@@ -104,6 +104,21 @@ def test_names_what_has_no_text(tmp_path):
         rerank(tmp_path / "out.trec", documents={"a": "x"})
 
 
+def test_refuses_a_candidate_that_comes_twice_among_the_documents(tmp_path):
+    documents = [*DOCUMENTS.items(), ("z", "1"), ("z", "2")]  # of z, which is no candidate, nothing is kept
+    expected = rerank(tmp_path / "once.trec")
+    assert rerank_file(RUN, QUERIES, documents, Occurrences(), tmp_path / "out.trec") == expected
+    with pytest.raises(ValueError, match="document 'b' comes twice among the documents; keep one text"):
+        rerank_file(RUN, QUERIES, [*documents, ("b", "other")], Occurrences(), tmp_path / "twice.trec")
+
+
+def test_names_a_folder_that_does_not_exist_before_it_scores(tmp_path):
+    reranker = Occurrences()
+    with pytest.raises(FileNotFoundError, match=r"out\.trec: its folder does not exist; make the folder"):
+        rerank(tmp_path / "none" / "out.trec", reranker)
+    assert not reranker.asked
+
+
 def test_refuses_scores_that_are_no_numbers(tmp_path):
     class Broken(Occurrences):
         def score(self, queries, docs):
