@@ -90,7 +90,7 @@ class Index:
         if not queries:
             return {}
         if check:
-            self._require_same_encoder(encoder)
+            require_same_encoder(self.folder, self.meta, encoder)
         if instructions is not None and (missing := queries.keys() - instructions.keys()):
             raise ValueError(f"there is no instruction for query {min(missing)!r}; give one to every query, or to none")
         told = None if instructions is None else [instructions[query_id] for query_id in queries]
@@ -214,15 +214,21 @@ class Index:
             positions[tied] = positions[tied][np.lexsort((self.doc_ids[positions[tied]], -scores[tied]))]
         return positions[:depth], scores[:depth]
 
-    def _require_same_encoder(self, encoder) -> None:
-        difference = vector_difference(self.meta["made_by"], json.loads(json.dumps(encoder.describe())))
-        if encoder.dimension != self.dimension:
-            difference = f"dimension: {self.dimension} / {encoder.dimension}" + (difference and f"; {difference}")
-        if difference:
-            raise ValueError(
-                f"{self.folder} was made by another encoder (index / this one): {difference}; open the index's own "
-                "checkpoint with its settings, or pass check=False (`rader search --allow-mismatch`) to search all the same"
-            )
+
+def require_same_encoder(folder: str | Path, meta: dict, encoder) -> None:
+    """Refuse an encoder whose vectors are not of the kind that `folder` holds, as its rader_index.json, `meta`, tells.
+
+    Raises:
+        ValueError: the encoder differs; names the fields, the index's side first.
+    """
+    difference = vector_difference(meta["made_by"], json.loads(json.dumps(encoder.describe())))
+    if encoder.dimension != meta["dimension"]:
+        difference = f"dimension: {meta['dimension']} / {encoder.dimension}" + (difference and f"; {difference}")
+    if difference:
+        raise ValueError(
+            f"{folder} was made by another encoder (index / this one): {difference}; open the index's own "
+            "checkpoint with its settings, or pass check=False (on a command line: --allow-mismatch) to search all the same"
+        )
 
 
 def _mapped(folder: Path, plan: Plan, count: int) -> np.ndarray:

@@ -22,6 +22,7 @@ import pytest
 from rader_ir.bright import instruction
 from rader_ir.encoder import Encoder
 from rader_ir.fusion import interpolate
+from rader_ir.index_writer import build_index
 from rader_ir.java import find_java
 from rader_ir.pyserini.topics import read_topics
 from rader_ir.runs import cut, ranked, read_run, without
@@ -298,6 +299,50 @@ def test_search_refuses_flags_that_contradict(folder, checkpoint, tmp_path, caps
     assert "the native search does not know --prf-depth 3" in capsys.readouterr().err
     assert main(["search", *needed, "--encoder", checkpoint, "--encoded-queries", str(tmp_path)]) == 2
     assert "--encoder and --encoded-queries were both given" in capsys.readouterr().err
+
+
+@pytest.fixture
+def indexed(folder, tiny_bert, tmp_path):
+    """An index folder made by another encoder than `checkpoint`."""
+    documents = [("d1", "a graph"), ("d2", "a field"), ("d3", "a ring")]
+    encoder = Encoder(tiny_bert, device="cpu", max_doc_length=8)
+    build_index(tmp_path / "indexed", documents, encoder, formats=["pyserini"])
+    return str(tmp_path / "indexed")
+
+
+@pytest.mark.parametrize("native", [["--native"], []])
+def test_search_refuses_another_encoder_than_the_folder_records(
+    folder, checkpoint, indexed, tmp_path, capsys, monkeypatch, native
+):
+    """Before Pyserini or its absence is looked at; a folder that records none passes."""
+    from rader_ir.pyserini.__main__ import main
+
+    monkeypatch.setattr("rader_ir.java.PLACES", ())
+    needed = ["--index", indexed, "--topics", str(folder / "topics.jsonl"), "--output", str(tmp_path / "run")]
+    assert main(["search", *needed, *native, "--encoder", checkpoint]) == 2
+    told = capsys.readouterr().err
+    assert "indexed was made by another encoder" in told and "pooling: 'mean' / 'last'" in told
+    assert "--allow-mismatch" in told and "Searching without" not in told
+
+
+def test_search_with_another_encoder_passes_on_request(folder, tiny_bert, indexed, tmp_path):
+    """The folder's documents were cut at 8 tokens, which the checkpoint itself would not do."""
+    from rader_ir.pyserini.__main__ import main
+
+    needed = ["--index", indexed, "--topics", str(folder / "topics.jsonl"), "--output", str(tmp_path / "run")]
+    assert main(["search", *needed, "--native", "--encoder", str(tiny_bert)]) == 2
+    assert main(["search", *needed, "--native", "--encoder", str(tiny_bert), "--allow-mismatch"]) == 0
+    assert len(read_run(tmp_path / "run")) == 12
+
+
+def test_hybrid_refuses_another_encoder_than_the_folder_records(folder, checkpoint, indexed, tmp_path, capsys):
+    from rader_ir.pyserini.__main__ import main
+
+    dense = ["dense", "--index", indexed, "--encoder", checkpoint]
+    topics = ["run", "--topics", str(folder / "topics.jsonl"), "--output", str(tmp_path / "run")]
+    assert main(["hybrid", *dense, "sparse", "--index", "none", *topics]) == 2
+    told = capsys.readouterr().err
+    assert "indexed was made by another encoder" in told and "--allow-mismatch" in told
 
 
 def test_lucene_refuses_more_than_4096_dimensions(tmp_path, capsys):

@@ -2,11 +2,15 @@
 
 Pyserini's stock classes take pooling, prefix and normalisation from flags whose defaults give a RaDeR model wrong
 vectors without a word. Here the checkpoint decides: a flag that contradicts it is refused, one that repeats it is a
-warning.
+warning. So is a checkpoint refused that contradicts the index which is to be searched.
 """
 
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
+
+from rader_ir.index import require_same_encoder
+from rader_ir.index_folder import META, read_meta
 
 POOLINGS = {"cls": "first", "mean": "mean", "last": "last", "eos": "last"}  # Pyserini's names and ours
 
@@ -58,6 +62,18 @@ def check_length(encoder, side: str, max_length: int | None) -> None:
     """
     if max_length not in (None, getattr(encoder.checkpoint, f"max_{side}_length")):
         check_flags(encoder, side, max_length=max_length)
+
+
+def check_index(encoder, folder: str) -> None:
+    """Hold the encoder of queries against what `folder` records of its documents' encoder.
+
+    A folder that Pyserini wrote records nothing, and neither does the name of an index that Pyserini knows; they pass.
+
+    Raises:
+        ValueError: the folder was made by another encoder.
+    """
+    if (Path(folder) / META).is_file():
+        require_same_encoder(folder, read_meta(Path(folder)), encoder)
 
 
 def _facts(encoder):

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from rader_ir.fusion import NORMALISATIONS, interpolate
 from rader_ir.pyserini import sections
+from rader_ir.pyserini.agreement import check_index
 from rader_ir.pyserini.environment import prepare
-from rader_ir.pyserini.search import BATCH, instruction_of
+from rader_ir.pyserini.search import ALLOW_MISMATCH, BATCH, instruction_of
 from rader_ir.pyserini.topics import Excluded, excluded_of, read_topics
 from rader_ir.runs import Run, cut, without, write_run
 
@@ -24,8 +25,13 @@ def main(argv: Sequence[str]) -> None:
 
     Raises:
         PyseriniUnavailable: Lucene needs Pyserini and Java; `rader bm25` and `rader fuse` need neither.
+        ValueError: the dense index records another encoder.
     """
     args = parse(argv)
+    if args.encoder and not args.allow_mismatch:
+        from rader_ir.encoder import Encoder
+
+        check_index(Encoder(args.encoder), args.dense_index)
     prepare()
     queries, _ = read_topics(args.topics, args.topics_format)
     excluded = excluded_of(args.topics, args.excluded_ids)
@@ -52,6 +58,7 @@ def parse(argv: Sequence[str]) -> Namespace:
     add("--device")
     add("--fp16", action="store_true")
     add("--task", help="BRIGHT task whose instruction is put before every query")
+    add("--allow-mismatch", action="store_true", help=ALLOW_MISMATCH)
     add = parsers["sparse"].add_argument
     add("--index", dest="sparse_index", required=True)
     add("--bm25qs", action="store_true", help="BM25 weights on the query's side too, as BRIGHT's own BM25 has")

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rader_ir.files import numbered_lines, replacing
-from rader_ir.pyserini.agreement import check_flags
+from rader_ir.pyserini.agreement import check_flags, check_index
 from rader_ir.pyserini.encoders import RaDeRQueryEncoder
 from rader_ir.pyserini.environment import PyseriniUnavailable
 from rader_ir.pyserini.registration import NAME, register, run_main
 from rader_ir.pyserini.topics import Excluded, excluded_of, read_topics
 
 BATCH = 32
+ALLOW_MISMATCH = "search with an encoder unlike the one that the index records"
 
 
 def main(argv: Sequence[str]) -> None:
@@ -63,6 +64,7 @@ def parse(argv: Sequence[str]) -> tuple[Namespace, list[str]]:
     )
     add("--task", help="BRIGHT task whose instruction is put before every query")
     add("--native", action="store_true", help="search without Pyserini")
+    add("--allow-mismatch", action="store_true", help=ALLOW_MISMATCH)
     add("--index", required=True)
     add("--topics", required=True)
     add("--topics-format", default="default")
@@ -89,15 +91,16 @@ def is_folder(path: str | None) -> bool:
 
 
 def check(args: Namespace) -> None:
-    """Hold the flags against the checkpoint.
+    """Hold the flags against the checkpoint, and the checkpoint against the index.
 
     Raises:
         ValueError: one contradicts it.
     """
     from rader_ir.encoder import Encoder
 
+    encoder = Encoder(args.encoder)
     check_flags(
-        Encoder(args.encoder),
+        encoder,
         "query",
         pooling=args.pooling,
         l2_norm=args.l2_norm,
@@ -105,6 +108,8 @@ def check(args: Namespace) -> None:
         max_length=args.max_length,
         tokenizer_name=args.tokenizer,
     )
+    if not args.allow_mismatch:
+        check_index(encoder, args.index)
 
 
 def instruction_of(task: str | None) -> str:
@@ -171,11 +176,7 @@ def filter_run(source: str | Path, target: str | Path, excluded: Excluded, depth
 
 
 def search_native(args: Namespace, excluded: Excluded, instruction: str) -> None:
-    """Search the folder by `rader_ir.index`, and write a TREC run.
-
-    Raises:
-        ValueError: the checkpoint is not the one that made the index.
-    """
+    """Search the folder by `rader_ir.index`, and write a TREC run."""
     from rader_ir.index import Index
     from rader_ir.runs import write_run
 
@@ -188,7 +189,7 @@ def search_native(args: Namespace, excluded: Excluded, instruction: str) -> None
 
         dtype = "float16" if args.fp16 else None
         encoder = Encoder(args.encoder, device=args.device, dtype=dtype, instruction=instruction)
-        run = index.retrieve(queries, encoder, depth=args.hits, excluded=excluded)
+        run = index.retrieve(queries, encoder, depth=args.hits, excluded=excluded, check=False)  # checked before
     Path(args.output).parent.mkdir(parents=True, exist_ok=True)
     write_run(run, args.output, tag="rader")
 
