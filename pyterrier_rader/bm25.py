@@ -13,6 +13,7 @@ import pyterrier as pt
 from pyterrier_rader import frames
 from pyterrier_rader.artifacts import Written, text_of
 from pyterrier_rader.configured import Configured, CutsRanks, check_count, shown_as
+from pyterrier_rader.exclusions import checked
 
 
 class Bm25Index(Written):
@@ -90,11 +91,8 @@ class Bm25Retriever(Configured, CutsRanks, pt.Transformer):
         excluded: Mapping[str, Collection[str]] | None = None,
     ):
         self.index = Bm25Index(index) if isinstance(index, str | Path) else index
-        self.num_results, self.query_field, self.excluded = (
-            check_count("num_results", num_results),
-            query_field,
-            excluded,
-        )
+        self.num_results, self.query_field = check_count("num_results", num_results), query_field
+        self.excluded = None if excluded is None else checked(excluded)
 
     @classmethod
     def from_documents(

@@ -16,6 +16,7 @@ from pyterrier_rader import frames
 from pyterrier_rader.artifacts import Written, text_of
 from pyterrier_rader.configured import Configured, CutsRanks, KeepsRows, check_count, shown_as
 from pyterrier_rader.encoders import RaDeREncoder
+from pyterrier_rader.exclusions import checked
 from pyterrier_rader.provenance import check_same, described, maker, stacked
 
 
@@ -141,7 +142,7 @@ class RaDeRRetriever(Configured, CutsRanks, pt.Transformer):
     ):
         self.index = RaDeRIndex(index) if isinstance(index, str | Path) else index
         self.encoder, self.num_results, self.kind = encoder, check_count("num_results", num_results), kind
-        self.excluded, self.check = excluded, check
+        self.excluded, self.check = None if excluded is None else checked(excluded), check
 
     def transform(self, inp: pd.DataFrame) -> pd.DataFrame:
         """Retrieve for every query."""

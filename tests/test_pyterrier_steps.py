@@ -10,7 +10,9 @@ from pyterrier_rader import (  # noqa: E402
     Bm25Retriever,
     ExcludeDocuments,
     RaDeREncoder,
+    RaDeRIndex,
     RaDeRReranker,
+    RaDeRRetriever,
     SafeQueries,
     TextLoader,
     bright_frames,
@@ -67,9 +69,36 @@ def test_exclusions_given_to_a_retriever_leave_before_the_cut():
     assert len(behind) == 0
 
 
-def test_exclusions_must_be_a_mapping():
-    with pytest.raises(TypeError, match=r"excluded is a DataFrame; give \{qid: docnos\}, or qrels to from_qrels"):
-        ExcludeDocuments(pd.DataFrame())
+def test_whole_numbers_are_excluded_too(tmp_path):
+    """Frames and qrels that pandas read have integer ids; each class leaves out what it is told."""
+    docs = [{"docno": str(i), "text": text} for i, text in enumerate(TEXTS.values())]
+    asked = topics().assign(qid=[1, 2, 3])
+    dense = RaDeRIndex(tmp_path / "dense", RaDeREncoder(WordEncoder())).index(docs)
+    bm25 = Bm25Retriever.from_documents(docs).index
+    for systems in (lambda excluded: Bm25Retriever(bm25, excluded=excluded), lambda e: dense.retriever(excluded=e)):
+        whole, cut = systems(None)(asked), systems({1: [0, 4]})(asked)
+        gone = whole["qid"].eq(1) & whole["docno"].isin(["0", "4"])
+        assert gone.sum() == 2
+        assert cut[["qid", "docno"]].to_numpy().tolist() == whole[~gone][["qid", "docno"]].to_numpy().tolist()
+
+
+@pytest.mark.parametrize(
+    ("excluded", "message"),
+    [
+        (pd.DataFrame(), r"excluded is a DataFrame; give \{qid: docnos\}, or qrels to ExcludeDocuments.from_qrels"),
+        (["d1"], "excluded is a list"),
+        ({"q1": "d0"}, r"excluded holds 'd0' for query 'q1'; give a collection of docnos: \['d0'\]"),
+        ({"q1": 7}, "excluded holds 7 for query 'q1'"),
+    ],
+)
+def test_exclusions_are_a_mapping_to_collections(excluded, message):
+    for make in (
+        ExcludeDocuments,
+        lambda given: Bm25Retriever("nowhere", excluded=given),
+        lambda given: RaDeRRetriever("nowhere", excluded=given),
+    ):
+        with pytest.raises(TypeError, match=message):
+            make(excluded)
 
 
 TRICKY = {
