@@ -33,10 +33,13 @@ class Index:
         vectors: float32 [documents, dimension], mapped from disk.
     """
 
-    def __init__(self, folder: str | Path):
-        """Open a folder; raises FileNotFoundError, or ValueError where files are missing or too short."""
+    def __init__(self, folder: str | Path, *, meta: dict | None = None):
+        """Open a folder; raises FileNotFoundError, or ValueError where files are missing or too short.
+
+        meta: what rader_index.json would hold, for a folder of another tool that has none.
+        """
         self.folder = Path(folder)
-        self.meta = read_meta(self.folder)
+        self.meta = meta or read_meta(self.folder)
         self.dimension = self.meta["dimension"]
         self.doc_ids = DocIds(self.folder / DOC_IDS, len(self))
         self.vectors = _mapped(self.folder, Plan.of(self.meta), len(self))

@@ -335,6 +335,20 @@ def test_search_with_another_encoder_passes_on_request(folder, tiny_bert, indexe
     assert len(read_run(tmp_path / "run")) == 12
 
 
+def test_the_native_search_opens_a_folder_of_pyserini(folder, checkpoint, vectors, expected, tmp_path):
+    """Such a folder holds a flat FAISS index and the ids, and no word of the encoder; its vectors rank as ours do."""
+    from rader_ir.pyserini.__main__ import main
+
+    doc_ids, of_docs, _ = vectors
+    index = faiss.IndexFlatIP(of_docs.shape[1])
+    index.add(of_docs)
+    faiss.write_index(index, str(tmp_path / "index"))
+    (tmp_path / "docid").write_text("".join(f"{doc_id}\n" for doc_id in doc_ids))
+    flags = ["--index", str(tmp_path), "--topics", str(folder / "topics.jsonl"), "--output", str(tmp_path / "run")]
+    assert main(["search", "--native", *flags, "--encoder", checkpoint, "--device", "cpu", "--hits", "10"]) == 0
+    assert_same_rankings(read_run(tmp_path / "run"), expected)
+
+
 def test_hybrid_refuses_another_encoder_than_the_folder_records(folder, checkpoint, indexed, tmp_path, capsys):
     from rader_ir.pyserini.__main__ import main
 

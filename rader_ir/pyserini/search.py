@@ -18,6 +18,7 @@ from rader_ir.pyserini.encoders import RaDeRQueryEncoder
 from rader_ir.pyserini.environment import PyseriniUnavailable
 from rader_ir.pyserini.registration import NAME, register, run_main
 from rader_ir.pyserini.topics import Excluded, excluded_of, read_topics
+from rader_ir.pyserini.vectors import open_index
 
 BATCH = 32
 ALLOW_MISMATCH = "search with an encoder unlike the one that the index records"
@@ -177,10 +178,9 @@ def filter_run(source: str | Path, target: str | Path, excluded: Excluded, depth
 
 def search_native(args: Namespace, excluded: Excluded, instruction: str) -> None:
     """Search the folder by `rader_ir.index`, and write a TREC run."""
-    from rader_ir.index import Index
     from rader_ir.runs import write_run
 
-    index = Index(args.index)
+    index = open_index(args.index)
     queries, _ = read_topics(args.topics, args.topics_format)
     if args.encoder is None:
         run = search_encoded(index, queries, args, excluded)

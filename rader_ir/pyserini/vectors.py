@@ -1,7 +1,7 @@
 """Vectors from the files that Pyserini's own programs write: encoded queries, and index folders.
 
 `rader_ir.index_formats` writes these files; an index folder that Pyserini wrote has no description of its encoder, so
-`rader_ir.index` does not open it, and here it is read as it is.
+here it is read as it is, and described to `rader_ir.index` by what its files tell.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from rader_ir.files import numbered_lines
+from rader_ir.index import Index
+from rader_ir.index_folder import META, Plan, new_meta
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,19 @@ def open_folder(folder: str | Path) -> Folder:
     start = (folder / "index").stat().st_size - index.ntotal * index.d * 4
     vectors = np.memmap(folder / "index", np.float32, "r", offset=start, shape=(index.ntotal, index.d))
     return Folder(folder, doc_ids, vectors)
+
+
+def open_index(folder: str | Path) -> Index:
+    """Open an index folder for search, ours or one that Pyserini wrote; the latter says nothing of its encoder.
+
+    Raises:
+        FileNotFoundError, ValueError: as `Index` for a folder of ours, as `open_folder` for Pyserini's.
+    """
+    if (Path(folder) / META).is_file() or not (Path(folder) / "index").is_file():
+        return Index(folder)
+    found = open_folder(folder)
+    plan = Plan(found.dimension, made_by={}, chunk=1, formats=["pyserini"])
+    return Index(folder, meta=new_meta(plan, [len(found.doc_ids)]))
 
 
 def read_encoded_queries(folder: str | Path) -> dict[str, np.ndarray]:
