@@ -18,6 +18,7 @@ from pyterrier_rader.configured import Configured, CutsRanks, KeepsRows, check_c
 from pyterrier_rader.encoders import RaDeREncoder
 from pyterrier_rader.exclusions import checked
 from pyterrier_rader.provenance import check_same, described, maker, stacked
+from rader_ir.recorded import recorded
 
 
 class RaDeRIndex(Written):
@@ -174,13 +175,8 @@ class RaDeRRetriever(Configured, CutsRanks, pt.Transformer):
     def _own_encoder(self) -> RaDeREncoder:
         if self.encoder is not None or self.index.encoder is not None:
             return self.encoder or self.index.encoder
-        made_by = self.index.made_by
-        if "checkpoint" not in made_by:
-            raise ValueError(
-                f"{self.index.path} does not say which encoder made it; give one: RaDeRRetriever(index, encoder)"
-            )
-        kept = {name: made_by.get(name) for name in ("revision", "max_query_length", "max_doc_length")}
-        return RaDeREncoder(made_by["checkpoint"], **kept)
+        remedy = "give one: RaDeRRetriever(index, encoder)"
+        return RaDeREncoder(recorded(self.index.made_by, self.index.path, remedy))
 
     def subtransformers(self) -> dict:
         """None: index and encoder are no stages here."""

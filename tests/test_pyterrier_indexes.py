@@ -1,5 +1,7 @@
 """Indexes behind PyTerrier: written in pipelines and from texts, opened, searched, and guarded against the wrong encoder."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -107,7 +109,7 @@ def test_vectors_from_anywhere_are_searched_and_indexed(tmp_path):
     asked = topics().assign(query_vec=list(np.eye(3)[::-1]))
     found = index.retriever(num_results=1)(asked).set_index("qid")["docno"].to_dict()
     assert found == {"q1": "c", "q2": "b", "q10": "a"}
-    with pytest.raises(ValueError, match="does not say which encoder made it; give one"):
+    with pytest.raises(ValueError, match="does not say which encoder made its vectors; give one: RaDeRRetriever"):
         index.retriever()(topics())
 
 
@@ -143,6 +145,16 @@ def test_a_folder_of_the_engine_opens_and_its_own_checkpoint_encodes(tmp_path, t
     assert {(q, d): s for q, d, s in zip(out["qid"], out["docno"], out["score"], strict=True)} == pytest.approx(
         {(q, d): s for q, row in wanted.items() for d, s in row.items()}, abs=1e-6
     )
+
+
+def test_an_encoder_with_forms_and_pooling_of_its_own_comes_back_from_the_folder(tmp_path, tiny_qwen2):
+    from rader_ir.checkpoints import read_folder
+
+    own = replace(read_folder(tiny_qwen2), pooling="mean", eos="tokenizer", causal=False)
+    encoder = RaDeREncoder(own, forms="plain", max_doc_length=16)
+    index = RaDeRIndex(tmp_path / "index", encoder).index(DOCS)
+    wanted = index.retriever(num_results=3)(topics())
+    pd.testing.assert_frame_equal(RaDeRRetriever(index.path, num_results=3)(topics()), wanted)
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path):

@@ -9,19 +9,10 @@ import argparse
 
 from rader_ir.cli import options
 from rader_ir.corpus import read_queries
+from rader_ir.recorded import recorded
 from rader_ir.runs import write_run
 
 KINDS = ("flat", "hnsw", "sq8", "fp16")
-TEXT_PATH = (
-    "query_form",
-    "doc_form",
-    "pooling",
-    "eos",
-    "normalise",
-    "causal",
-    "max_query_length",
-    "max_doc_length",
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +37,8 @@ def run(args: argparse.Namespace) -> dict:
 
     index = Index(args.index)
     chosen = options.model_options(args)
-    chosen.setdefault("checkpoint", recorded(index))
+    if "checkpoint" not in chosen:
+        chosen["checkpoint"] = recorded(index.meta["made_by"], index.folder, "name one with --checkpoint")
     encoder = Encoder(**chosen, instruction=options.instruction(args), verbose=not args.quiet)
     found = index.retrieve(
         queries, encoder, depth=args.depth, kind=args.kind, excluded=excluded, check=not args.allow_mismatch
@@ -59,20 +51,3 @@ def run(args: argparse.Namespace) -> dict:
         "truncated": encoder.truncated,
         "out": args.out,
     }
-
-
-def recorded(index):
-    """The checkpoint that an index says its vectors come from, with the forms, pooling and lengths used for them.
-
-    Raises:
-        ValueError: the index was made from ready vectors and names no checkpoint.
-    """
-    from dataclasses import replace
-
-    from rader_ir.checkpoints import find_checkpoint
-
-    made_by = index.meta["made_by"]
-    if "checkpoint" not in made_by:
-        raise ValueError(f"{index.folder} does not say which checkpoint made its vectors; name one with --checkpoint")
-    found = find_checkpoint(made_by["checkpoint"], revision=made_by.get("revision"))
-    return replace(found, **{name: made_by[name] for name in TEXT_PATH if name in made_by}, settled=True)
