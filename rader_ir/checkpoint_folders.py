@@ -35,18 +35,20 @@ FORMS = {
 }
 
 
-def read_json(path: Path) -> dict:
-    """The object in a JSON file.
+def read_json(path: Path, kind: type = dict):
+    """The object (or, for `kind` list, the array) in a JSON file.
 
     Raises:
-        ValueError: not JSON, or not an object; the file is named.
+        ValueError: not JSON, or of another kind; the file is named.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not valid JSON ({error}); the checkpoint may be half-written") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} holds {type(value).__name__}, not an object; the checkpoint may be half-written")
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"{path} holds a {type(value).__name__}, not a {kind.__name__}; the checkpoint may be half-written"
+        )
     return value
 
 
@@ -90,8 +92,13 @@ def _architecture_facts(folder: Path) -> dict:
 
 
 def _sentence_transformers_facts(folder: Path) -> dict:
-    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-    kinds = {module["type"].rsplit(".", 1)[-1]: folder / module["path"] for module in modules}
+    try:
+        modules = [(module["type"], module["path"]) for module in read_json(folder / "modules.json", list)]
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder}/modules.json lacks {error} of a module; the checkpoint may be half-written"
+        ) from error
+    kinds = {name.rsplit(".", 1)[-1]: folder / path for name, path in modules}
     unknown = sorted(set(kinds) - {"Transformer", "Pooling", "Normalize", "Router"})
     if unknown:
         raise ValueError(f"{folder}/modules.json has modules that are not supported: {', '.join(unknown)}")

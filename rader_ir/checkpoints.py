@@ -24,6 +24,17 @@ POOLINGS = ("last", "mean", "first")
 EOS_POLICIES = ("append", "tokenizer")
 
 
+def check_length(length: int, what: str) -> int:
+    """`length` if it is a whole number of at least 4 tokens; `what` it is goes into the error.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if isinstance(length, bool) or not isinstance(length, int) or length < 4:
+        raise ValueError(f"{what} is {length!r}; give a whole number of tokens, 4 or more")
+    return length
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """One model and the text path that it was trained with.
@@ -74,23 +85,45 @@ class Checkpoint:
     settled: bool = True
 
     def __post_init__(self):
+        self._check_choices()
+        self._check_forms()
+        for option in ("max_query_length", "max_doc_length"):
+            check_length(getattr(self, option), f"checkpoint {self.name!r}: {option}")
+
+    def _check_choices(self):
         for option, allowed in (("head", HEADS), ("pooling", POOLINGS), ("eos", EOS_POLICIES)):
             if getattr(self, option) not in allowed:
                 choices = ", ".join(repr(choice) for choice in allowed)
                 raise ValueError(
                     f"checkpoint {self.name!r}: {option} {getattr(self, option)!r} is unknown; choose {choices}"
                 )
+        for option in ("normalise", "causal"):
+            if not isinstance(getattr(self, option), bool):
+                raise ValueError(f"checkpoint {self.name!r}: {option} is {getattr(self, option)!r}; give true or false")
+
+    def _check_forms(self):
         wanted = {"query_form": {"text"}, "doc_form": {"text"}, "pair_form": {"query", "document"}}
         for option, needed in wanted.items():
             form = getattr(self, option)
-            if form is not None and needed - fields_of(form):
+            if option == "pair_form" and form is None:
+                continue
+            if not isinstance(form, str):
+                raise ValueError(
+                    f"checkpoint {self.name!r}: {option} is {form!r}; give a text such as 'query: {{text}}'"
+                )
+            if needed - fields_of(form):
                 missing = ", ".join(f"{{{name}}}" for name in sorted(needed - fields_of(form)))
                 raise ValueError(f"checkpoint {self.name!r}: {option} {form!r} lacks {missing}")
-        for option in ("max_query_length", "max_doc_length"):
-            if not isinstance(getattr(self, option), int) or getattr(self, option) < 4:
-                raise ValueError(
-                    f"checkpoint {self.name!r}: {option} is {getattr(self, option)!r}; give 4 tokens or more"
-                )
+        if self.pair_form is None and self.head == "score" and self.eos == "append":
+            raise ValueError(
+                f"checkpoint {self.name!r}: pair_form is None, and a tokenizer without pairs of its own would join query and "
+                "document without a mark; give a form such as 'query: {query} document: {document}'"
+            )
+        if self.pair_form and fields_of(self.pair_form.partition("{document}")[2]):
+            raise ValueError(
+                f"checkpoint {self.name!r}: pair_form {self.pair_form!r} has fields after {{document}}; the document, "
+                "which alone is cut, must come last"
+            )
 
 
 def _published(name: str, parameters: float, **facts) -> Checkpoint:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from rader_ir import loading
-from rader_ir.checkpoints import DEFAULT_RERANKER, Checkpoint
+from rader_ir.checkpoints import DEFAULT_RERANKER, Checkpoint, check_length
 from rader_ir.encoder import last_token
 from rader_ir.text_model import TextModel, check_texts
 from rader_ir.tokens import Ids, for_each_batch, pad
@@ -57,6 +57,8 @@ class CrossEncoder(TextModel):
             revision=revision,
             verbose=verbose,
         )
+        if max_length is not None:
+            check_length(max_length, "max_length")
         self.max_length = max_length
 
     def score(self, queries: Sequence[str], docs: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -87,12 +89,13 @@ class CrossEncoder(TextModel):
     def describe(self) -> dict:
         """What makes these scores what they are; fetches the files, loads no weights."""
         settled = self.settled()
-        facts = {"pair_form": settled.pair_form, "max_length": self.max_length or settled.max_doc_length}
+        max_length = self._length(self.max_length, settled.max_doc_length, "max_length")
+        facts = {"pair_form": settled.pair_form, "max_length": max_length}
         return {**super().describe(), **facts}
 
     def _score_pairs(self, pairs: list[tuple[str, str]]) -> np.ndarray:
         loaded = self.open()
-        max_length = self.max_length or self.checkpoint.max_doc_length
+        max_length = self._length(self.max_length, self.checkpoint.max_doc_length, "max_length")
         queries, docs = map(list, zip(*pairs, strict=True))
         ids = self._tokens.pairs(queries, docs, self.instruction, max_length)
         self._count(ids, "pairs", max_length)

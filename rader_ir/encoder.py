@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from rader_ir import loading
-from rader_ir.checkpoints import DEFAULT_RETRIEVER, Checkpoint
+from rader_ir.checkpoints import DEFAULT_RETRIEVER, Checkpoint, check_length
 from rader_ir.prompts import fill
 from rader_ir.text_model import TextModel, check_texts
 from rader_ir.tokens import for_each_batch, pad
@@ -60,6 +60,9 @@ class Encoder(TextModel):
             revision=revision,
             verbose=verbose,
         )
+        for option, length in (("max_query_length", max_query_length), ("max_doc_length", max_doc_length)):
+            if length is not None:
+                check_length(length, option)
         self.max_query_length, self.max_doc_length = max_query_length, max_doc_length
 
     def encode_queries(self, texts: Sequence[str], instructions: Sequence[str | None] | None = None) -> np.ndarray:
@@ -78,9 +81,10 @@ class Encoder(TextModel):
             raise ValueError(f"{len(instructions)} instructions were given for {len(texts)} queries; give one for each")
         check_texts(texts, "query")
         form = self.settled().query_form
+        check_texts([instruction for instruction in instructions if instruction is not None], "instruction")
         told = [self.instruction if instruction is None else instruction for instruction in instructions]
         whole = [fill(form, instruction=i, text=t) for i, t in zip(told, texts, strict=True)]
-        return self._encode(whole, self.max_query_length or self.settled().max_query_length, "queries")
+        return self._encode(whole, "max_query_length", "queries")
 
     def encode_docs(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of documents, float32 [n, d], in the order of `texts`.
@@ -91,7 +95,7 @@ class Encoder(TextModel):
         check_texts(texts, "document")
         form = self.settled().doc_form
         whole = [fill(form, text=text) for text in texts]
-        return self._encode(whole, self.max_doc_length or self.settled().max_doc_length, "documents")
+        return self._encode(whole, "max_doc_length", "documents")
 
     @property
     def dimension(self) -> int:
@@ -103,15 +107,16 @@ class Encoder(TextModel):
         settled = self.settled()
         facts = {name: getattr(settled, name) for name in ("query_form", "doc_form", "pooling", "normalise")}
         lengths = {
-            "max_query_length": self.max_query_length or settled.max_query_length,
-            "max_doc_length": self.max_doc_length or settled.max_doc_length,
+            option: self._length(getattr(self, option), getattr(settled, option), option)
+            for option in ("max_query_length", "max_doc_length")
         }
         return {**super().describe(), **facts, **lengths, "dimension": self.dimension}
 
-    def _encode(self, texts: list[str], max_length: int, what: str) -> np.ndarray:
+    def _encode(self, texts: list[str], limit: str, what: str) -> np.ndarray:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         loaded = self.open()
+        max_length = self._length(getattr(self, limit), getattr(self.checkpoint, limit), limit)
         unique = list(dict.fromkeys(texts))
         ids = self._tokens.texts(unique, max_length)
         self._count(ids, what, max_length)

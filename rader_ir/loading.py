@@ -8,6 +8,7 @@ alive in a process, however many encoders share it.
 import logging
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Heads that pooling never reads; a checkpoint may lack them
 _UNUSED = ("pooler.", "lm_head.", "cls.")
+# Their positions are counted from the one behind the padding id
+_OFFSET_POSITIONS = frozenset({"camembert", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +162,20 @@ def _tokenizer(files: Files):
     return tokenizer
 
 
+@lru_cache
 def dimension(files: Files) -> int:
     """Length of the model's vectors, read from its configuration."""
     return _read_config(files).hidden_size
+
+
+@lru_cache
+def longest_text(files: Files) -> int | None:
+    """Tokens that the model has positions for, or None where its configuration does not say."""
+    config = _read_config(files)
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and config.model_type in _OFFSET_POSITIONS:
+        positions -= (config.pad_token_id or 0) + 1
+    return positions
 
 
 def _read_config(files: Files, **options):

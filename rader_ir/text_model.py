@@ -41,7 +41,7 @@ class TextModel:
             raise ValueError(f"batch_tokens is {batch_tokens}; give the tokens that a batch may hold, such as 8192")
         self.device, self.dtype, self.batch_tokens = device, dtype, batch_tokens
         self.instruction, self.verbose = instruction, verbose
-        self.truncated = 0
+        self.truncated = 0  # distinct texts cut so far
         self._loaded: loading.Loaded | None = None
         self._tokens: TextTokens | None = None
 
@@ -63,8 +63,8 @@ class TextModel:
         return self.checkpoint
 
     def files(self) -> Files:
-        """The checkpoint's files on this machine, fetched if need be."""
-        return fetch(self.settled())
+        """The checkpoint's files: those that the live model was loaded from, else those on this machine, fetched if need be."""
+        return fetch(self.settled()) if self._loaded is None else self._loaded.files
 
     def open(self) -> loading.Loaded:
         """The live model, loaded if need be."""
@@ -96,16 +96,37 @@ class TextModel:
         self.open()
         return self._tokens.passages(texts, length, stride)
 
+    def _length(self, override: int | None, own: int, option: str) -> int:
+        """Tokens that a text may have: `override`, or the checkpoint's `own` as far as the model has positions.
+
+        Raises:
+            ValueError: an override beyond the model's positions.
+        """
+        longest = loading.longest_text(self.files())
+        if override is None:
+            return own if longest is None else min(own, longest)
+        if longest is not None and override > longest:
+            raise ValueError(
+                f"{option} is {override}, and {self.checkpoint.name!r} reads {longest} tokens at most; lower it"
+            )
+        return override
+
     def _count(self, ids: Ids, what: str, max_length: int) -> None:
-        self.truncated += ids.truncated
         if ids.truncated:
-            logger.info("%d of %d %s were cut to fit %d tokens", ids.truncated, len(ids.rows), what, max_length)
+            level = logging.INFO if self.truncated else logging.WARNING  # once aloud; `truncated` goes on counting
+            cut, total = ids.truncated, len(ids.rows)
+            logger.log(
+                level, "%s: %d of %d %s were cut to %d tokens", self.checkpoint.name, cut, total, what, max_length
+            )
+        self.truncated += ids.truncated
 
 
 def check_texts(texts: Sequence[str], what: str) -> None:
     """Raise ValueError unless `texts` is a sequence of strings; `what` they are goes into the message."""
     if isinstance(texts, str):
         raise ValueError(f"one string was given where a list of texts was expected; write [{texts[:30]!r}]")
+    if not hasattr(texts, "__len__"):
+        raise ValueError(f"a {type(texts).__name__} was given where a list of texts was expected; write list(...)")
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             raise ValueError(f"{what} {i} is {text!r} ({type(text).__name__}), not a text; give strings")

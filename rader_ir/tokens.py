@@ -17,6 +17,8 @@ from rader_ir.checkpoints import Checkpoint
 from rader_ir.passages import windows
 from rader_ir.prompts import fill
 
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+
 
 @dataclass(frozen=True)
 class Ids:
@@ -55,7 +57,13 @@ class TextTokens:
                 self.tail = [*self.tail, tokenizer.eos_token_id]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        return self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        try:
+            return self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        except TypeError as error:  # what cannot be written as UTF-8 never reaches the tokenizer
+            wrong = next((text for text in texts if any("\ud800" <= letter <= "\udfff" for letter in text)), None)
+            if wrong is None:
+                raise
+            raise ValueError(f"{wrong[:60]!r} cannot be written as UTF-8; mend the text where it was read") from error
 
     def texts(self, texts: Sequence[str], max_length: int) -> Ids:
         """Ids of whole texts, forms already filled, cut on the right to `max_length` with the end kept."""
@@ -185,8 +193,8 @@ def _fits(step: Callable[[np.ndarray], None], batch: np.ndarray) -> bool:
         return True
     except torch.OutOfMemoryError:
         pass
-    except RuntimeError as error:  # the CPU's allocator has no error of its own
-        if "not enough memory" not in str(error) and "can't allocate memory" not in str(error):
+    except RuntimeError as error:  # other devices' allocators have no error of their own
+        if not any(words in str(error) for words in _OUT_OF_MEMORY):
             raise
     gc.collect()
     if torch.cuda.is_available():

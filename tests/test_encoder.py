@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from rader_ir.checkpoints import read_folder
+from rader_ir.cross_encoder import CrossEncoder
 from rader_ir.encoder import Encoder, first_token, last_token, mean
 from tests import tiny
 
@@ -67,6 +68,8 @@ def test_instructions_stand_between_prefix_and_query(tiny_qwen2):
     assert np.abs(each - np.vstack([expected, by_hand(tiny_qwen2, ["prove it"], "query: {}")])).max() < 1e-5
     own = Encoder(tiny_qwen2, instruction=instruction).encode_queries(["prove it", "prove it"], [None, ""])
     assert np.abs(own - each).max() < 1e-5
+    with pytest.raises(ValueError, match="instruction 0 is nan"):
+        Encoder(tiny_qwen2).encode_queries(["a"], [float("nan")])
     with pytest.raises(ValueError, match="1 instructions were given for 2 queries"):
         Encoder(tiny_qwen2).encode_queries(["a", "b"], [""])
 
@@ -185,6 +188,56 @@ def test_fingerprints_follow_what_changes_vectors(tiny_qwen2, tiny_llama):
         Encoder(tiny_qwen2, instruction="Instruct: x\nQuery: "),
     ]
     assert len({plain, *(other.fingerprint() for other in others)}) == 6
+
+
+def test_what_was_loaded_is_what_is_described(tiny_qwen2, tmp_path):
+    """A folder written anew under a live encoder changes neither its vectors nor what it says of them."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_qwen2, folder)
+    encoder = Encoder(folder)
+    before, vectors = encoder.describe(), encoder.encode_docs(TEXTS)
+    tiny.qwen2(folder, seed=7)
+    assert encoder.describe() == before and np.array_equal(encoder.encode_docs(TEXTS), vectors)
+    fresh = Encoder(folder)
+    assert fresh.describe()["weights"] != before["weights"] and not np.allclose(fresh.encode_docs(TEXTS), vectors)
+    encoder.unload()
+    assert encoder.describe() == fresh.describe() and np.allclose(encoder.encode_docs(TEXTS), fresh.encode_docs(TEXTS))
+
+
+@pytest.mark.parametrize("length", [0, 3, -5, 1.5, True])
+def test_lengths_that_make_no_sense(tiny_qwen2, length):
+    for option in ("max_query_length", "max_doc_length"):
+        with pytest.raises(ValueError, match=f"{option} is {length}; give a whole number of tokens, 4 or more"):
+            Encoder(tiny_qwen2, **{option: length})
+    with pytest.raises(ValueError, match="max_length is"):
+        CrossEncoder(max_length=length)
+
+
+def test_a_length_beyond_the_models_positions(tiny_bert):
+    with pytest.raises(ValueError, match=r"max_doc_length is 513, and .* reads 512 tokens at most; lower it"):
+        Encoder(tiny_bert, max_doc_length=513).encode_docs(["a"])
+    assert Encoder(tiny_bert, max_doc_length=512).encode_docs(["a " * 600]).shape == (1, 32)
+
+
+def test_progress_is_shown_when_asked_for(tiny_qwen2, capsys):
+    Encoder(tiny_qwen2, verbose=True).encode_docs(TEXTS)
+    shown = capsys.readouterr().err
+    assert "encode documents: 100%" in shown and f"{len(TEXTS)}/{len(TEXTS)}" in shown
+
+
+def test_the_first_cut_is_told_aloud(tiny_qwen2, caplog):
+    encoder = Encoder(tiny_qwen2, max_doc_length=16)
+    encoder.encode_docs(["a", TEXTS[-1]])
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert caplog.messages == [f"{tiny_qwen2}: 1 of 2 documents were cut to 16 tokens"]
+    encoder.encode_docs([TEXTS[-1], TEXTS[-1]])
+    assert len(caplog.records) == 1 and encoder.truncated == 2
+
+
+@pytest.mark.parametrize("texts", [["a \ud800 b"], (text for text in ["a"])])
+def test_what_cannot_be_tokenised_is_refused(tiny_qwen2, texts):
+    with pytest.raises(ValueError, match=r"cannot be written as UTF-8; mend|a generator was given where a list"):
+        Encoder(tiny_qwen2).encode_docs(texts)
 
 
 @pytest.mark.parametrize("texts", [[None], ["a", 3], [float("nan")], "a string"])

@@ -122,7 +122,12 @@ def test_padding_is_on_the_right():
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("MPS backend out of memory"),
+    ],
 )
 def test_out_of_memory_halves_the_batch_and_loses_nothing(error):
     lengths = np.array([8, 3, 5, 8, 2, 7, 8, 1])

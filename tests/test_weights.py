@@ -31,6 +31,13 @@ def test_a_download_is_announced_then_used_offline(tiny_qwen2, tmp_path):
     assert again.stdout == first.stdout and "downloading" not in again.stderr
 
 
+def test_a_revision_is_asked_for_and_recorded(tiny_qwen2, tmp_path):
+    code = "from rader_ir.encoder import Encoder; print(Encoder('org/tiny', revision='v2').describe()['revision'])"
+    with hub.serve({"org/tiny": tiny_qwen2}) as (address, requests):
+        assert run(code, tmp_path, HF_ENDPOINT=address).stdout == "v2\n"
+    assert {request.split("/")[-1] for request in requests if "/revision/" in request} == {"v2"}
+
+
 def test_constructing_and_printing_ask_the_hub_nothing(tiny_qwen2, tmp_path):
     with hub.serve({"org/tiny": tiny_qwen2}) as (address, requests):
         code = "from rader_ir.encoder import Encoder; print(Encoder('org/tiny').checkpoint)"
@@ -62,6 +69,16 @@ def test_offline_names_the_folder_to_fill(tmp_path):
     )
     assert str(tmp_path / "home" / "hub" / "models--Raderspace--RaDeR_gte_Qwen2-7B_MATH_LLMq_CoT_lexical") in failed
     assert "'minilm'" in failed
+
+
+def test_offline_an_adapter_names_its_base_too(tmp_path):
+    code = "from rader_ir.cross_encoder import CrossEncoder; CrossEncoder().score(['q'], [['d']])"
+    failed = run(code, tmp_path, HF_HUB_OFFLINE="1").stderr
+    assert (
+        "`hf download Raderspace/reranker_Qwen25_7B_NuminaMath_MATH_allquerytypes` and `hf download Qwen/Qwen2.5-7B"
+        in failed
+    )
+    assert "models--Qwen--Qwen2.5-7B-Instruct" in failed
 
 
 def test_minilm_comes_from_its_package_and_its_hash_is_checked():
@@ -103,6 +120,9 @@ def test_half_written_and_foreign_weights(tiny_qwen2, tmp_path):
 def test_missing_shards_are_named(tiny_qwen2, tmp_path):
     shutil.copytree(tiny_qwen2, tmp_path, dirs_exist_ok=True)
     (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"model.safetensors.index.json lists no weights"):
+        check_whole(tmp_path, "model")
     listing = '{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}'
     (tmp_path / "model.safetensors.index.json").write_text(listing)
     with pytest.raises(
