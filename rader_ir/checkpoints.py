@@ -230,7 +230,8 @@ def read_folder(folder: str | os.PathLike, origin: Checkpoint | None = None) -> 
             f"{folder / CONFIG_FILE} has fields that are unknown: {', '.join(unknown)}; a newer rader-ir may know them"
         )
     if origin is None:
-        return Checkpoint(**{**facts, "name": str(folder), "weights": str(folder)})
+        place = str(folder.expanduser().absolute())  # recorded in indexes, which are opened from elsewhere too
+        return Checkpoint(**{**facts, "name": place, "weights": place})
     kept = {key: getattr(origin, key) for key in ("name", "weights", "revision", "package", "sha256", "parameters")}
     return Checkpoint(**{**facts, **kept, "settled": True})
 

@@ -24,6 +24,14 @@ logger = logging.getLogger(__name__)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Heads that pooling never reads; a checkpoint may lack them
 _UNUSED = ("pooler.", "lm_head.", "cls.")
+_VOCABULARIES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.txt",
+    "vocab.json",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+)
 # Their positions are counted from the one behind the padding id
 _OFFSET_POSITIONS = frozenset({"camembert", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"})
 
@@ -150,9 +158,12 @@ def _load(files: Files, device: torch.device, dtype: torch.dtype) -> Loaded:
 
 
 def _tokenizer(files: Files):
-    holder = files.folder
-    if files.base_folder and not any((files.folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
-        holder = files.base_folder
+    places = [folder for folder in (files.folder, files.base_folder) if folder is not None]
+    holder = next((place for place in places if any((place / name).is_file() for name in _VOCABULARIES)), None)
+    if holder is None:  # transformers would make up a tokenizer that knows no word
+        raise ValueError(
+            f"{places[-1]} holds no tokenizer ({', '.join(_VOCABULARIES)}); the checkpoint is half-written"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(holder, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:

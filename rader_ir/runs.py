@@ -20,6 +20,8 @@ _QRELS_FIELDS = "query_id 0 doc_id relevance"
 # Between ASCII blanks; the doc_id, third, may itself hold blanks, as some of BRIGHT's stackoverflow do.
 _RUN_ROW = re.compile(r"\s*(\S+)\s+(\S+)\s+(.+?)\s+(-?\d+)\s+(\S+)\s+(\S+)\s*", re.ASCII)
 _QRELS_ROW = re.compile(r"\s*(\S+)\s+(\S+)\s+(.+?)\s+([-+]?\d+)\s*", re.ASCII)
+_BEIR_HEADER = ["query-id", "corpus-id", "score"]
+_BEIR_ROW = re.compile(r"([^\t]+)\t([^\t]+)\t([-+]?\d+)", re.ASCII)
 _BLANK = re.compile(r"\s", re.ASCII)
 
 
@@ -73,14 +75,23 @@ def write_run(
 def read_qrels(path: str | Path) -> Qrels:
     """Read judgements: rows `query_id 0 doc_id relevance`, parted by three tabs, or else by blanks; .gz is unpacked.
 
+    A file that begins with BEIR's header, `query-id corpus-id score` parted by tabs, has rows of those three fields.
+
     Raises:
         ValueError: a row of another shape, a relevance that is no integer, a document judged twice; names file and
             line.
     """
     qrels: Qrels = {}
+    beir = False
     for number, line in numbered_lines(path):
         where = f"{path}:{number}"
-        query_id, _, doc_id, relevance = _fields(line, _QRELS_ROW, _QRELS_FIELDS, where)
+        if not qrels and line.split("\t") == _BEIR_HEADER:
+            beir = True
+            continue
+        if beir:
+            query_id, doc_id, relevance = _fields(line, _BEIR_ROW, " ".join(_BEIR_HEADER), where)
+        else:
+            query_id, _, doc_id, relevance = _fields(line, _QRELS_ROW, _QRELS_FIELDS, where)
         _put(qrels, query_id, doc_id, _integer(relevance, where), where)
     return qrels
 

@@ -184,5 +184,11 @@ def test_finding_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_a_relative_folder_is_recorded_by_its_whole_path(tiny_qwen2, monkeypatch):
+    monkeypatch.chdir(tiny_qwen2.parent)
+    found = find_checkpoint(f"./{tiny_qwen2.name}")
+    assert found.name == found.weights == str(tiny_qwen2)
+
+
 def test_descriptions_are_json():
     assert json.loads(json.dumps(asdict(find_checkpoint("minilm"))))["name"] == "minilm"

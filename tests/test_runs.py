@@ -133,3 +133,12 @@ def test_real_document_ids_with_blanks_survive(shared, tmp_path):
     assert sum(" " in doc_id for scores in run.values() for doc_id in scores) == 8  # as the data's notes count them
     write_run(run, tmp_path / "run.trec")
     assert read_run(tmp_path / "run.trec") == run
+
+
+def test_beirs_judgements_are_read(tmp_path):
+    path = tmp_path / "test.tsv"
+    path.write_text("query-id\tcorpus-id\tscore\nq1\td 1\t1\nq1\td2\t0\n")
+    assert read_qrels(path) == {"q1": {"d 1": 1, "d2": 0}}
+    path.write_text("query-id\tcorpus-id\tscore\nq1\t0\td1\t1\n")
+    with pytest.raises(ValueError, match=r"test.tsv:2: .* is not a row; expected 'query-id corpus-id score'"):
+        read_qrels(path)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from rader_ir.checkpoints import find_checkpoint, read_folder
+from rader_ir.encoder import Encoder
 from rader_ir.weights import check_whole, fetch, weights_id
 from tests import hub
 
@@ -129,3 +130,10 @@ def test_missing_shards_are_named(tiny_qwen2, tmp_path):
         ValueError, match=r"lacks model-00001-of-00002.safetensors, model-00002-of-00002.safetensors of 2"
     ):
         check_whole(tmp_path, "model")
+
+
+def test_a_folder_without_a_tokenizer(tiny_bert, tmp_path):
+    shutil.copytree(tiny_bert, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match=r"holds no tokenizer \(tokenizer.json, .*the checkpoint is half-written"):
+        Encoder(tmp_path).encode_docs(["a"])
