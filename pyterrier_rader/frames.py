@@ -240,7 +240,11 @@ def union(results: Sequence[pd.DataFrame]) -> pd.DataFrame:
     full = [part for part in parts if not part.empty]
     if not full:
         return typed_empty(first.reindex(columns=columns))
-    rows = pd.concat(full, ignore_index=True).reindex(columns=columns)
+    return one_row_each(pd.concat(full, ignore_index=True).reindex(columns=columns))
+
+
+def one_row_each(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per (qid, docno), with each column's first value among the pair's rows, of a query column among the query's."""
     groups = group(rows)
     docnos, unique = pd.factorize(rows["docno"])
     _, firsts, pairs = np.unique(groups.codes * len(unique) + docnos, return_index=True, return_inverse=True)

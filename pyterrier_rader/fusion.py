@@ -21,7 +21,7 @@ class RaDeRFusion(Configured, CutsRanks, pt.Transformer):
 
     Args:
         first, second: two systems, by custom the dense one first; or the names of two score columns of one frame, where a
-            null is a missing document.
+            null is a missing document. A document that stands twice for a query becomes one row, with its highest scores.
         alpha: weight of the first, in [0, 1].
         normalise: "zscore", "minmax" or "none".
         over: "topk" cuts each list to `depth` before statistics and fusion; "all" counts every document.
@@ -66,7 +66,7 @@ class RaDeRFusion(Configured, CutsRanks, pt.Transformer):
     def _columns(self, inp: pd.DataFrame) -> pd.DataFrame:
         pt.validate.result_frame(inp, extra_columns=[self.first, self.second], context=self)
         runs = [frames.to_run(inp[inp[column].notna()], column) for column in (self.first, self.second)]
-        return self._fused(frames.without_scores(inp), *runs)
+        return self._fused(frames.one_row_each(frames.without_scores(inp)), *runs)
 
     def _fused(self, rows: pd.DataFrame, first, second) -> pd.DataFrame:
         options = dict(
