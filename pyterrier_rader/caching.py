@@ -48,7 +48,8 @@ class CachedScores(Configured, CutsRanks, pt.Transformer):
         pt.validate.result_frame(inp, extra_columns=[self.scorer.query_field, self.scorer.text_field], context=self)
         if inp.empty:
             return frames.no_results(inp)
-        frames.texts(inp, self.scorer.text_field)  # a missing text is an error whether or not its score is known
+        frames.texts(inp, self.scorer.text_field)  # what is wrong is an error whether or not its score is known
+        frames.topics(inp, self.scorer.query_field)
         scores = self._scores(frames.without_scores(inp).drop(columns=["query_vec", "doc_vec"], errors="ignore"))
         return frames.with_scores(inp, frames.group(inp), scores, self.num_results or self.scorer.num_results)
 

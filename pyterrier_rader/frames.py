@@ -128,11 +128,16 @@ def topics(frame: pd.DataFrame, field: str) -> pd.DataFrame:
     """One row per query of a query frame, sorted by qid, with all columns but score and rank.
 
     Raises:
-        ValueError: a query has no value in `field` on any row; names the qids.
+        ValueError: a query has no value in `field` on any row, or two texts that differ; names the qids.
     """
     groups = group(frame)
     rows = _collapsed(without_scores(frame), groups.codes, len(groups.qids))
     _refuse(rows["qid"][rows[field].isna()], "qid", _no_query(field))
+    given, first = frame[field].to_numpy(dtype=object), rows[field].to_numpy(dtype=object)
+    if all(isinstance(value, str) for value in first):
+        other = frame[field].notna().to_numpy() & (given != first[groups.codes])
+        two = f"rows of one query differ in column {field!r}; give each query text a qid of its own"
+        _refuse(groups.qids[groups.codes[other]], "qid", two)
     return rows
 
 

@@ -100,6 +100,17 @@ def test_a_query_may_stand_on_one_row_only(case):
 
 
 @every_case
+def test_two_queries_under_one_qid_are_not_taken_for_one(case):
+    frame, transformer = case.frame(), case.make()
+    scoring = case.kind == "rank" and "query" in pt.inspect.transformer_inputs(transformer)[0]
+    if "query_vec" in frame or not (scoring or case.kind == "find"):
+        return
+    doubled = pd.concat([frame, frame[frame["qid"] == "q2"].head(1).assign(query="even cycle")])
+    with pytest.raises(ValueError, match="qid 'q2': rows of one query differ in column 'query'"):
+        transformer(doubled)
+
+
+@every_case
 def test_a_query_without_any_text_is_named(case):
     frame = case.frame()
     transformer = case.make()
