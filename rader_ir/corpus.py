@@ -74,7 +74,7 @@ def load_irds(name: str):
     try:
         import ir_datasets
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("ir_datasets is not installed; run: pip install 'rader-ir[irds]'") from error
+        raise ModuleNotFoundError("ir_datasets is not installed; run: pip install ir-datasets") from error
     try:
         return ir_datasets.load(name)
     except KeyError:

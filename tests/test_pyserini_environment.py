@@ -72,7 +72,7 @@ def version(name):
     raise metadata.PackageNotFoundError(name)
 metadata.version = version
 """
-    assert "pip install 'rader-ir[pyserini]'" in python(hidden + PREPARE)
+    assert "pip install 'pyserini>=1.6,!=2.0.*'" in python(hidden + PREPARE)
 
 
 @needs_pyserini

@@ -5,6 +5,7 @@ the keyword arguments of `Encoder` and `CrossEncoder`. Nothing here imports a mo
 """
 
 import argparse
+import os
 import tempfile
 from pathlib import Path
 
@@ -111,16 +112,26 @@ def instruction(args: argparse.Namespace) -> str:
     return bright.instruction(args.task, long=args.long)
 
 
+def _read_files(args: argparse.Namespace) -> list[str]:
+    """What is there of the files that a verb was given to read."""
+    given = [value for name, value in vars(args).items() if name not in ("out", "json")]
+    flat = [item for value in given for item in (value if isinstance(value, list) else [value])]
+    return [item for item in flat if isinstance(item, str) and os.path.isfile(item)]
+
+
 def check_outputs(args: argparse.Namespace) -> None:
     """Makes the folders of --out and --json and refuses, before any work, a place that cannot be written.
 
     Raises:
+        ValueError: the file is one of those that are read.
         OSError: a folder is read-only, or a file stands where a folder should.
     """
     for flag in ("out", "json"):
         path = getattr(args, flag, None)
         if path is None:
             continue
+        if any(Path(path).exists() and Path(path).samefile(read) for read in _read_files(args)):
+            raise ValueError(f"--{flag} {path} is a file that this call reads; choose another place")
         folder = Path(path).absolute().parent
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,7 @@ def _version() -> tuple[int, ...]:
     try:
         version = metadata.version("pyserini")
     except metadata.PackageNotFoundError:
-        raise PyseriniUnavailable("pyserini is not installed; run: pip install 'rader-ir[pyserini]'") from None
+        raise PyseriniUnavailable("pyserini is not installed; run: pip install 'pyserini>=1.6,!=2.0.*'") from None
     return tuple(map(int, re.findall(r"\d+", version)[:2]))
 
 
