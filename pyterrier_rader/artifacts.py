@@ -5,9 +5,11 @@ that is in it first, and removes nothing where it finds no index of its own kind
 """
 
 import json
+import reprlib
 import shutil
 from collections.abc import Iterable, Mapping
 
+import pandas as pd
 import pyterrier as pt
 
 from pyterrier_rader.configured import Configured, shown_as
@@ -72,14 +74,24 @@ class Written(Configured, pt.Artifact, pt.Indexer):
         return {**self.__dict__, "_opened": None}
 
 
+def docno_of(document: Mapping) -> str:
+    """The docno of a document, as a string, since frames that pandas read may have whole numbers.
+
+    Raises:
+        ValueError: it has none; shows the document.
+    """
+    if pd.isna(docno := document.get("docno")):
+        raise ValueError(f"a document has no docno: {reprlib.repr(dict(document))}; give every document a docno")
+    return str(docno)
+
+
 def text_of(document: Mapping, field: str) -> tuple[str, str]:
     """The docno and text of a document.
 
     Raises:
-        ValueError: it has no text; names the docno.
+        ValueError: it has no docno, or no text, which names the docno.
     """
+    docno = docno_of(document)
     if not isinstance(document.get(field), str):
-        raise ValueError(
-            f"document {document.get('docno')!r} has no text in {field!r}; mend it, or name its text_field"
-        )
-    return document["docno"], document[field]
+        raise ValueError(f"document {docno!r} has no text in {field!r}; mend it, or name its text_field")
+    return docno, document[field]

@@ -13,11 +13,12 @@ import pandas as pd
 import pyterrier as pt
 
 from pyterrier_rader import frames
-from pyterrier_rader.artifacts import Written, text_of
+from pyterrier_rader.artifacts import Written, docno_of, text_of
 from pyterrier_rader.configured import Configured, CutsRanks, KeepsRows, check_count, shown_as
 from pyterrier_rader.encoders import RaDeREncoder
 from pyterrier_rader.exclusions import checked
 from pyterrier_rader.provenance import check_same, described, maker, stacked
+from rader_ir.index import KINDS
 from rader_ir.recorded import recorded
 
 
@@ -57,23 +58,28 @@ class RaDeRIndex(Written):
         """Write the folder; called by `index` and `indexer(...).index`.
 
         Raises:
-            ValueError: no document, a docno twice, a text or vector missing, vectors of different encoders.
+            ValueError: no document, a docno missing or twice, a text or vector missing, vectors of different encoders.
         """
         from rader_ir.index_writer import build_index, write_index
 
         formats = None if append else self.formats
         options = dict(append=append, formats=formats, blank_ids=self.blank_ids, verbose=self.verbose)
+        rows = _vectors(documents) if self.encoder is None else self._texts(documents)
+        first = next(rows, None)
+        if first is None:
+            raise ValueError(
+                f"no document came for {self.path}; give dicts with {' and '.join(self.index_inputs()[0])}"
+            )
+        rows = chain([first], rows)
         if self.encoder is not None:
-            pairs = (text_of(document, self.encoder.text_field) for document in documents)
-            build_index(self.path, pairs, self.encoder.model(), **options)
+            build_index(self.path, rows, self.encoder.model(), **options)
         else:
-            rows = iter(_vectors(documents))
-            first = next(rows, None)
-            if first is None:
-                raise ValueError(f"no document came for {self.path}; give dicts with docno and doc_vec")
             shape = dict(dimension=len(first[1]), made_by=maker([first[1]]) or {})
-            write_index(self.path, chain([first], rows), **shape, **options)
+            write_index(self.path, rows, **shape, **options)
         self._opened = None
+
+    def _texts(self, documents: Iterable[Mapping]) -> Iterator[tuple[str, str]]:
+        return (text_of(document, self.encoder.text_field) for document in documents)
 
     def index_inputs(self) -> list[list[str]]:
         """The columns of a document."""
@@ -126,7 +132,8 @@ class RaDeRRetriever(Configured, CutsRanks, pt.Transformer):
         check: refuse query vectors of an encoder that differs from that of the index.
 
     Raises:
-        ValueError: vectors of another encoder or length; both sides are named (at the first row).
+        ValueError: an unknown kind or a wrong count (now); vectors of another encoder or length, both sides named (at the
+            first row).
     """
 
     schematic = shown_as("RaDeR retriever")
@@ -141,6 +148,8 @@ class RaDeRRetriever(Configured, CutsRanks, pt.Transformer):
         excluded: Mapping[str, Collection[str]] | None = None,
         check: bool = True,
     ):
+        if kind not in KINDS:
+            raise ValueError(f"search kind {kind!r} is unknown; choose {', '.join(map(repr, KINDS))}")
         self.index = RaDeRIndex(index) if isinstance(index, str | Path) else index
         self.encoder, self.num_results, self.kind = encoder, check_count("num_results", num_results), kind
         self.excluded, self.check = None if excluded is None else checked(excluded), check
@@ -212,12 +221,11 @@ class VectorLoader(Configured, KeepsRows, pt.Transformer):
 def _vectors(documents: Iterable[Mapping]) -> Iterator[tuple[str, np.ndarray]]:
     made_by = None
     for document in documents:
+        docno = docno_of(document)
         if document.get("doc_vec") is None:
-            raise ValueError(f"document {document.get('docno')!r} has no doc_vec; put an encoder before the index")
+            raise ValueError(f"document {docno!r} has no doc_vec; put an encoder before the index")
         other = getattr(document["doc_vec"], "made_by", None)
         if made_by is not None and other is not made_by:
-            check_same(
-                made_by, other or {}, f"document {document['docno']!r} and those before it come from different encoders"
-            )
+            check_same(made_by, other or {}, f"document {docno!r} and those before it come from different encoders")
         made_by = made_by or other
-        yield document["docno"], document["doc_vec"]
+        yield docno, document["doc_vec"]

@@ -85,6 +85,43 @@ def test_bad_documents_are_named_and_leave_no_index(tmp_path, docs, message):
     assert not index.built()
 
 
+WRITERS = {
+    "bm25": lambda path: Bm25Index(path),
+    "texts": lambda path: RaDeRIndex(path, RaDeREncoder(WordEncoder())),
+    "vectors": lambda path: RaDeRIndex(path),
+}
+every_writer = pytest.mark.parametrize("make", WRITERS.values(), ids=WRITERS.keys())
+
+
+@every_writer
+@pytest.mark.parametrize("nameless", [{}, {"docno": None}, {"docno": np.nan}])
+def test_a_document_without_docno_is_shown(tmp_path, make, nameless):
+    with pytest.raises(ValueError, match=r"a document has no docno: \{.*'a graph'.*\}; give every document a docno"):
+        make(tmp_path / "index").index([nameless | {"text": "a graph", "doc_vec": np.ones(3)}])
+
+
+@every_writer
+def test_whole_numbers_are_docnos_too(tmp_path, make):
+    vectors = WordEncoder().encode_docs(list(TEXTS.values()))
+    docs = [{"docno": i, "text": text, "doc_vec": vectors[i]} for i, text in enumerate(TEXTS.values())]
+    retriever = make(tmp_path / "index").index(docs).retriever()
+    queries = pd.DataFrame({"qid": ["1"], "query": [TEXTS["d3"]]})
+    vectors = queries[["qid"]].assign(query_vec=[vectors[2]])
+    assert retriever(queries if make is WRITERS["bm25"] else vectors)["docno"][0] == "2"
+
+
+def test_an_index_of_no_texts_is_refused(tmp_path, encoder):
+    index = RaDeRIndex(tmp_path / "index", encoder)
+    with pytest.raises(ValueError, match=r"no document came for .*index; give dicts with docno and text"):
+        index.index([])
+    assert not index.built()
+
+
+def test_an_unknown_kind_of_search_is_refused_at_once():
+    with pytest.raises(ValueError, match="search kind 'ivf' is unknown; choose 'flat', 'hnsw', 'sq8', 'fp16'"):
+        RaDeRRetriever("nowhere", kind="ivf")
+
+
 def test_vectors_of_two_encoders_do_not_meet_in_an_index(tmp_path):
     one, other = (RaDeREncoder(WordEncoder(name)).doc_encoder() for name in ("one", "other"))
     rows = [*one(DOCS[:1]), *other(DOCS[1:2])]
