@@ -137,6 +137,12 @@ class RaDeREncoder(Configured, pt.Transformer):
             verbose=self.verbose,
         )
 
+    @property
+    def truncated(self) -> int | None:
+        """How many texts the model has cut so far, for all transformers that share it; None from a ready object that does not
+        count."""
+        return getattr(self.model(), "truncated", None)
+
     def unload(self) -> None:
         """Free the model, for every transformer that shares it; the next row loads it again."""
         self.model().unload()
@@ -284,6 +290,11 @@ class TextScorer(Configured, CutsRanks, pt.Transformer):
     def instructions(self, frame: pd.DataFrame) -> list[str] | None:
         """The instruction of each row's query, [n]; None leaves it to the model."""
         return self.encoder.instructions(frame)
+
+    @property
+    def truncated(self) -> int | None:
+        """How many texts the encoder's model has cut so far, see `RaDeREncoder.truncated`."""
+        return self.encoder.truncated
 
     def subtransformers(self) -> dict:
         """None: the encoder is a model here, not a stage."""

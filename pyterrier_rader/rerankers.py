@@ -93,6 +93,12 @@ class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
     def instructions(self, frame: pd.DataFrame) -> None:
         """None: the model reads queries as they are."""
 
+    @property
+    def truncated(self) -> int | None:
+        """How many pairs the model has cut so far, for all transformers that share it; None from a ready object that does not
+        count."""
+        return getattr(self.model(), "truncated", None)
+
     def unload(self) -> None:
         """Free the model, for every transformer that shares it; the next row loads it again."""
         self.model().unload()

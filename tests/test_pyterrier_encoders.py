@@ -73,6 +73,17 @@ def test_unload_frees_the_shared_model_and_the_next_row_loads_it_again(tiny_qwen
     np.testing.assert_array_equal(vectors(copy(topics()), "query_vec"), before)
 
 
+def test_texts_that_were_cut_are_counted(tiny_qwen2):
+    """Of three documents one is longer than 16 tokens, and so is the query, which stands on three rows."""
+    encoder = RaDeREncoder(tiny_qwen2, max_query_length=16, max_doc_length=16)
+    scorer = encoder.text_scorer()
+    before = scorer.truncated
+    rows = {"qid": ["1"] * 3, "query": ["long " * 40] * 3, "docno": list("abc"), "text": ["a", "b", "long " * 41]}
+    scorer(pd.DataFrame(rows))
+    assert scorer.truncated == encoder.truncated == before + 2
+    assert RaDeREncoder(WordEncoder()).truncated is None
+
+
 def test_equal_texts_are_encoded_once():
     engine = WordEncoder()
     RaDeREncoder(engine).query_encoder()(results())

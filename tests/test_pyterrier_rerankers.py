@@ -34,6 +34,15 @@ def test_passages_of_the_engine(tiny_qwen2_reranker):
     np.testing.assert_allclose(scored.to_numpy(), np.stack(wanted), atol=1e-5)
 
 
+def test_pairs_that_were_cut_are_counted(tiny_qwen2_reranker):
+    reranker = RaDeRReranker(tiny_qwen2_reranker, max_length=64)
+    before = reranker.truncated
+    rows = {"qid": ["1"] * 3, "query": ["odd"] * 3, "docno": list("abc"), "text": ["a", "b", "long " * 80]}
+    reranker(pd.DataFrame(rows))
+    assert reranker.truncated == before + 1
+    assert RaDeRReranker(WordOverlap()).truncated is None
+
+
 def test_by_hand():
     """Words that each document shares with "odd cycle of a graph", counted by hand; ties by docno."""
     out = RaDeRReranker(WordOverlap())(results())
