@@ -19,6 +19,7 @@ import bm25s
 import numpy as np
 
 from rader_ir.analysis import analyse
+from rader_ir.index_ids import id_problem
 from rader_ir.runs import Run, ranked
 
 VARIANTS = ("lucene", "bright")
@@ -40,7 +41,13 @@ class BM25:
 
     @classmethod
     def build(
-        cls, documents: Iterable[tuple[str, str]], *, variant: str = "lucene", k1: float = 0.9, b: float = 0.4
+        cls,
+        documents: Iterable[tuple[str, str]],
+        *,
+        variant: str = "lucene",
+        k1: float = 0.9,
+        b: float = 0.4,
+        blank_ids: str = "refuse",
     ) -> "BM25":
         """Index (doc_id, text) pairs by Lucene's English analysis.
 
@@ -49,12 +56,16 @@ class BM25:
             variant: "lucene", or "bright" for queries weighted like documents (idf squared, repeats saturated).
             k1: how fast repeats of a term saturate, 0 or more.
             b: how much a long document pays, from 0 to 1.
+            blank_ids: "refuse" or "allow" blanks inside doc ids (BRIGHT has them; such TREC runs need tabs).
 
         Raises:
-            ValueError: a doc_id twice, no document with a term, an unknown variant, k1 or b out of range.
+            ValueError: a doc_id twice or unfit for a file, no document with a term, an unknown variant, k1 or b out of range.
             TypeError: a text that is no string.
         """
-        analysed = ((doc_id, _analysed(doc_id, text)) for doc_id, text in documents)
+        if blank_ids not in ("refuse", "allow"):
+            raise ValueError(f"blank_ids {blank_ids!r} is unknown; choose 'refuse' or 'allow'")
+        blanks = blank_ids == "allow"
+        analysed = ((_fit(doc_id, blanks), _analysed(doc_id, text)) for doc_id, text in documents)
         return cls.build_tokens(analysed, variant=variant, k1=k1, b=b)
 
     @classmethod
@@ -188,6 +199,12 @@ class BM25:
     @cached_property
     def _positions(self) -> dict[str, int]:
         return {doc_id: position for position, doc_id in enumerate(self.doc_ids)}
+
+
+def _fit(doc_id: str, blanks: bool) -> str:
+    if problem := id_problem(doc_id, blanks=blanks):
+        raise ValueError(f"doc id {doc_id!r} {problem}")
+    return doc_id
 
 
 def _analysed(name: str, text: str) -> list[str]:

@@ -29,7 +29,10 @@ def id_problem(doc_id: str, *, blanks: bool = False) -> str | None:
     if doc_id != doc_id.strip():
         return "begins or ends with a blank; strip it"
     if not blanks and any(character.isspace() for character in doc_id):
-        return "holds a blank, which breaks TREC runs of other tools; replace it, or pass blank_ids='allow' to keep it"
+        return (
+            "holds a blank, which breaks TREC runs of other tools; replace it, or keep it by blank_ids='allow' "
+            "(on a command line: --allow-blank-ids)"
+        )
     return None
 
 

@@ -187,6 +187,15 @@ def test_bm25_writes_what_the_engine_ranks(files):
         assert figures()["documents"] == 5
 
 
+def test_bm25_takes_ids_with_blanks_on_request(files, capsys):
+    Path("docs.jsonl").write_text('{"doc_id": "a b", "text": "the law of numbers"}\n')
+    assert rader("bm25 docs.jsonl queries.jsonl --out x.trec") == 2
+    told = capsys.readouterr().err
+    assert "doc id 'a b' holds a blank" in told and "--allow-blank-ids" in told
+    assert rader("bm25 docs.jsonl queries.jsonl --out x.trec --allow-blank-ids") == 0
+    assert list(read_run("x.trec")["q1"]) == ["a b"]
+
+
 BROKEN = {
     "broken JSON": (b'{"doc_id": "a", "text": "x"}\n{"doc_id": "b"', "docs.jsonl:2: broken JSON"),
     "not UTF-8": (b'{"doc_id": "a", "text": "\xff"}\n', "docs.jsonl:1: not UTF-8"),

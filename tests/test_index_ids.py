@@ -16,6 +16,7 @@ def test_ordinary_ids_pass(doc_id):
     [
         ("", True, "empty"),
         ("a b", False, "blank_ids='allow'"),
+        ("a b", False, "--allow-blank-ids"),
         ("a\u2003b", False, "blank"),
         (" a", True, "begins or ends"),
         ("a\u00a0", True, "begins or ends"),

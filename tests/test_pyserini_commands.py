@@ -289,6 +289,18 @@ def test_encode_refuses_flags_that_contradict(folder, checkpoint, tmp_path, caps
     assert not (tmp_path / "index").exists()
 
 
+def test_the_native_encode_takes_ids_with_blanks_on_request(checkpoint, tmp_path, capsys):
+    from rader_ir.pyserini.__main__ import main
+
+    (tmp_path / "docs.jsonl").write_text('{"id": "a b", "text": "a ring"}\n')
+    corpus = ["input", "--corpus", str(tmp_path / "docs.jsonl"), "output", "--embeddings", str(tmp_path / "index")]
+    rest = [*corpus, "--to-faiss", "encoder", "--encoder", checkpoint, "--device", "cpu"]
+    assert main(["encode", "--native", *rest]) == 2
+    assert "--allow-blank-ids" in capsys.readouterr().err
+    assert main(["encode", "--native", "--allow-blank-ids", *rest]) == 0
+    assert (tmp_path / "index" / "docid").read_text() == "a b\n"
+
+
 def test_search_refuses_flags_that_contradict(folder, checkpoint, tmp_path, capsys):
     from rader_ir.pyserini.__main__ import main
 

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", choices=VARIANTS, default="lucene", help="default: %(default)s")
     parser.add_argument("--k1", type=float, default=0.9, help="saturation of term frequency (default %(default)s)")
     parser.add_argument("--b", type=float, default=0.4, help="weight of document length (default %(default)s)")
+    options.add_blank_ids(parser)
     options.add_fields(parser)
     options.add_run_output(parser, depth=1000)
 
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> dict:
 
     queries, excluded = read_queries(args.queries, fields=args.query_fields)
     counted = Counted(read_documents(args.documents, fields=args.fields), verbose=not args.quiet)
-    bm25 = BM25.build(counted, variant=args.variant, k1=args.k1, b=args.b)
+    bm25 = BM25.build(counted, variant=args.variant, k1=args.k1, b=args.b, blank_ids=options.blank_ids(args))
     found = bm25.retrieve(queries, depth=args.depth, excluded=excluded)
     write_run(found, args.out, tag=f"bm25-{args.variant}")
     return {

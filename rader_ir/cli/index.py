@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--formats", type=options.names, metavar="A,B", help="who else reads the folder: pyserini, flex (default: both)"
     )
     add_kinds(parser)
-    parser.add_argument("--allow-blank-ids", action="store_true", help="take doc ids that hold blanks, as BRIGHT has")
+    options.add_blank_ids(parser)
     options.add_fields(parser, queries=False)
     options.add_model(parser, default="the published 7B retriever")
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> dict:
         append=args.append,
         shard=args.shard,
         formats=args.formats,
-        blank_ids="allow" if args.allow_blank_ids else "refuse",
+        blank_ids=options.blank_ids(args),
         verbose=not args.quiet,
     )
     return {**figures(index, args), "truncated": encoder.truncated}

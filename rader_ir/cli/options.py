@@ -76,6 +76,16 @@ def add_fields(parser: argparse.ArgumentParser, *, documents: bool = True, queri
         )
 
 
+def add_blank_ids(parser) -> None:
+    """The flag that lets ids hold blanks; `blank_ids` reads it back."""
+    parser.add_argument("--allow-blank-ids", action="store_true", help="take doc ids that hold blanks, as BRIGHT has")
+
+
+def blank_ids(args: argparse.Namespace) -> str:
+    """The engine's word for --allow-blank-ids: "allow", or without the flag "refuse"."""
+    return "allow" if args.allow_blank_ids else "refuse"
+
+
 def add_run_output(parser: argparse.ArgumentParser, *, depth: int) -> None:
     """--depth and --out of the verbs that write a TREC run."""
     parser.add_argument(

@@ -51,12 +51,17 @@ def main(argv: Sequence[str]) -> None:
 
 def parsers() -> dict[str, ArgumentParser]:
     """One parser per section, of the flags that matter to us; None where a flag is not given."""
-    usage = "python -m rader_ir.pyserini encode [--native] input --corpus FILE_OR_FOLDER [--fields title text] "
+    usage = (
+        "python -m rader_ir.pyserini encode [--native [--allow-blank-ids]] input --corpus PATH [--fields title text] "
+    )
     usage += "output --embeddings DIR [--to-faiss] encoder --encoder CHECKPOINT [--fields title text] [--device cpu]"
     parsers = {
         name: ArgumentParser(f"encode {name}".strip(), usage=usage, allow_abbrev=False) for name in ("", *SECTIONS)
     }
     parsers[""].add_argument("--native", action="store_true", help="write the index without Pyserini")
+    parsers[""].add_argument(
+        "--allow-blank-ids", action="store_true", help="for the native writer: take ids that hold blanks"
+    )
     add = parsers["input"].add_argument
     add("--corpus", required=True)
     add("--fields", dest="input_fields", nargs="+", default=["text"])
@@ -134,11 +139,12 @@ def write(args: Namespace) -> None:
 
     encoder = Encoder(args.encoder, device=args.device, dtype="float16" if args.fp16 else None)
     folder = Path(args.embeddings)
+    how = dict(formats=["pyserini"], blank_ids="allow" if args.allow_blank_ids else "refuse", verbose=True)
     if args.to_faiss:
-        build_index(folder, documents(args), encoder, formats=["pyserini"], verbose=True)
+        build_index(folder, documents(args), encoder, **how)
         return
     beside = folder.with_name(f".{folder.name}.unfinished")
-    index = build_index(beside, documents(args), encoder, formats=["pyserini"], verbose=True)
+    index = build_index(beside, documents(args), encoder, **how)
     folder.mkdir(parents=True, exist_ok=True)
     write_embeddings_jsonl(index, folder / VECTORS_FILE)
     shutil.rmtree(beside)

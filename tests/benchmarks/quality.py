@@ -27,7 +27,7 @@ def runs(setting: Setting, loaded: Loaded, work: Path) -> dict[str, Run]:
     encoder = Encoder("minilm", verbose=False)
     index = build_index(work / setting.name, loaded.documents, encoder, verbose=True)
     dense = index.retrieve(loaded.queries, encoder, excluded=loaded.excluded)
-    lexical = BM25.build(loaded.documents).retrieve(loaded.queries, excluded=loaded.excluded)
+    lexical = BM25.build(loaded.documents, blank_ids="allow").retrieve(loaded.queries, excluded=loaded.excluded)
     return {"bm25": lexical, "minilm": dense, "hybrid": interpolate(dense, lexical, alpha=0.5)}
 
 
