@@ -7,6 +7,7 @@ import pytest
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("PT_TEST_TRANSFORMER_REPORTS", "0")
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -15,6 +15,7 @@ IMPORTS = [
     ("import rader_ir.cli", "pass", None),
     ("import pyterrier", "pass", None),
     ("import pyterrier_rader", "import pyterrier", 0.3),
+    ("from pyterrier_rader import *", "import pyterrier", 0.3),  # its names open lazily: this opens them all
 ]
 
 
