@@ -7,7 +7,7 @@ trained on a few sentences, so that texts split into several tokens as real ones
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -42,6 +42,7 @@ def byte_level_tokenizer(special: list[str], bos: str | None = None) -> Tokenize
     """A byte-level BPE tokenizer as Qwen and Llama 3 have, with `special` tokens; `bos`, if given, is put first."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=400,
         special_tokens=special,
