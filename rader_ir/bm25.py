@@ -39,6 +39,11 @@ class BM25:
     def __repr__(self) -> str:
         return f"<BM25 {self.variant}, k1={self._model.k1}, b={self._model.b}, {len(self)} documents>"
 
+    @property
+    def settings(self) -> dict:
+        """The variant, k1 and b that the index was built with."""
+        return {"variant": self.variant, "k1": self._model.k1, "b": self._model.b}
+
     @classmethod
     def build(
         cls,
