@@ -24,15 +24,25 @@ class Bm25Index(Written):
     Args:
         path: the folder.
         variant: "lucene", or "bright" for queries weighted like documents.
-        k1, b: how fast repeats saturate, and how much a long document pays.
+        k1, b: how fast repeats saturate, and how much a long document pays. Of the three, None takes what a finished index
+            has, and "lucene", 0.9 and 0.4 for a new one.
         text_field: the field of a document that is indexed.
+
+    Raises:
+        ValueError: the index in the folder was built with other settings; both are named (when it is opened).
     """
 
     ARTIFACT_TYPE, ARTIFACT_FORMAT, ARTIFACT_PACKAGE_HINT = "sparse_index", "rader_bm25", "rader-ir"
     schematic = shown_as("BM25 index")
 
     def __init__(
-        self, path: str | Path, *, variant: str = "lucene", k1: float = 0.9, b: float = 0.4, text_field: str = "text"
+        self,
+        path: str | Path,
+        *,
+        variant: str | None = None,
+        k1: float | None = None,
+        b: float | None = None,
+        text_field: str = "text",
     ):
         super().__init__(path)
         self.variant, self.k1, self.b, self.text_field = variant, k1, b, text_field
@@ -42,7 +52,7 @@ class Bm25Index(Written):
         from rader_ir.bm25 import BM25
 
         pairs = (text_of(document, self.text_field) for document in documents)
-        BM25.build(pairs, variant=self.variant, k1=self.k1, b=self.b).save(self.path)
+        BM25.build(pairs, **self._asked()).save(self.path)
         self.name_artifact()
         self._opened = None
 
@@ -59,8 +69,18 @@ class Bm25Index(Written):
         if self._opened is None:
             from rader_ir.bm25 import BM25
 
-            self._opened = BM25.load(self.path)
+            opened = BM25.load(self.path)
+            built = {name: opened.settings[name] for name in self._asked()}
+            if built != self._asked():
+                raise ValueError(
+                    f"{self.path} was built with {built}, and {self._asked()} is asked for; leave the settings out to open "
+                    "it as it is, or build it anew by indexer(mode='overwrite')"
+                )
+            self._opened = opened
         return self._opened
+
+    def _asked(self) -> dict:
+        return {name: value for name in ("variant", "k1", "b") if (value := getattr(self, name)) is not None}
 
     def __len__(self) -> int:
         return len(self.bm25())

@@ -226,6 +226,16 @@ def test_bm25_of_both_variants_is_that_of_the_engine(tmp_path):
         pd.testing.assert_frame_equal(memory(topics()), index.retriever()(topics()))
 
 
+def test_bm25_settings_that_the_folder_was_not_built_with_are_refused(tmp_path):
+    Bm25Index(tmp_path, variant="bright", k1=2).index(DOCS)
+    assert len(Bm25Index(tmp_path)) == len(Bm25Index(tmp_path, variant="bright", k1=2.0, b=0.4)) == len(DOCS)
+    wanted = r"built with \{'variant': 'bright', 'k1': 2\}, and \{'variant': 'lucene', 'k1': 0.9\} is asked for"
+    other = Bm25Index(tmp_path, variant="lucene", k1=0.9)
+    with pytest.raises(ValueError, match=wanted):
+        other.retriever()(topics())
+    assert other.indexer(mode="overwrite").index(DOCS).bm25().settings == {"variant": "lucene", "k1": 0.9, "b": 0.4}
+
+
 def test_bm25_takes_any_text_and_finds_nothing_quietly():
     bm25 = Bm25Retriever.from_documents(DOCS)
     asked = pd.DataFrame(
