@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from rader_ir.java import find_java
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXPECTED = {"BM25": (0.501, 0.01), "dense": (0.656, 0.003), "hybrid": (0.634, 0.01)}  # nDCG@10 and how near
@@ -95,6 +97,14 @@ def test_the_pyserini_commands_run(tmp_path, theorems):
     run = read_run(tmp_path / "dense.trec")
     assert {len(row) for row in run.values()} == {40}
     assert evaluate(run, qrels, ["nDCG@10"])["nDCG@10"] > 0.7
+    need("pyserini")
+    try:
+        find_java()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    shown = "print([hit.docid for hit in hits])"
+    printed = typed(sys.executable, "-c", f"{block('Pyserini', 'python')}\n{shown}", folder=tmp_path)
+    assert len(set(json.loads(printed.splitlines()[-1].replace("'", '"'))) & documents.keys()) == 10
 
 
 def test_ci_runs_the_tests_of_the_readme():
