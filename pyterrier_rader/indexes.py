@@ -116,8 +116,25 @@ class RaDeRIndex(Written):
         return RaDeRRetriever(self, **options)
 
     def vec_loader(self) -> "VectorLoader":
-        """A transformer that adds `doc_vec` to retrieved documents; `>> encoder.text_scorer()` then reranks by it."""
+        """A transformer that adds `doc_vec` to retrieved documents; `>> encoder.text_scorer()` then reranks by it (`scorer`)."""
         return VectorLoader(self)
+
+    def scorer(self, encoder: RaDeREncoder | None = None, *, num_results: int | None = None) -> pt.Transformer:
+        """A reranker by the vectors of this index, which reads no text: `bm25 >> index.scorer()`.
+
+        Args:
+            encoder: encodes queries; None opens the one that the index was made with, as `RaDeRRetriever` does.
+            num_results: documents kept per query; None keeps all.
+        """
+        return self.vec_loader() >> (encoder or self.own_encoder()).text_scorer(num_results=num_results)
+
+    def own_encoder(self) -> RaDeREncoder:
+        """The encoder that this index was given, or else the one that its folder records.
+
+        Raises:
+            ValueError: the folder holds vectors from elsewhere.
+        """
+        return self.encoder or RaDeREncoder(recorded(self.made_by, self.path, "give one: RaDeRIndex(path, encoder)"))
 
 
 class RaDeRRetriever(Configured, CutsRanks, pt.Transformer):
@@ -163,7 +180,11 @@ class RaDeRRetriever(Configured, CutsRanks, pt.Transformer):
         if inp.empty:
             return frames.no_results(inp)
         topics = frames.topics(inp, v.mode)
-        given = topics["query_vec"] if v.mode == "query_vec" else self._own_encoder().query_vectors(topics)
+        given = (
+            topics["query_vec"]
+            if v.mode == "query_vec"
+            else (self.encoder or self.index.own_encoder()).query_vectors(topics)
+        )
         unique, rows, made_by = stacked(given)
         if self.check and made_by and self.index.made_by:
             check_same(self.index.made_by, made_by, f"{self.index.path} and the queries come from different encoders")
@@ -180,12 +201,6 @@ class RaDeRRetriever(Configured, CutsRanks, pt.Transformer):
             excluded = [self.excluded.get(qid, ()) for qid in qids]
         found = index.search(vectors, depth=self.num_results, kind=self.kind, excluded=excluded)
         return [([index.doc_ids[position] for position in positions], scores) for positions, scores in found]
-
-    def _own_encoder(self) -> RaDeREncoder:
-        if self.encoder is not None or self.index.encoder is not None:
-            return self.encoder or self.index.encoder
-        remedy = "give one: RaDeRRetriever(index, encoder)"
-        return RaDeREncoder(recorded(self.index.made_by, self.index.path, remedy))
 
     def subtransformers(self) -> dict:
         """None: index and encoder are no stages here."""

@@ -9,7 +9,7 @@ import pytest
 pt = pytest.importorskip("pyterrier")
 
 from pyterrier_rader import Bm25Index, Bm25Retriever, RaDeREncoder, RaDeRIndex, RaDeRRetriever  # noqa: E402
-from tests.pyterrier_cases import TEXTS, documents, topics  # noqa: E402
+from tests.pyterrier_cases import TEXTS, documents, results, topics  # noqa: E402
 from tests.toys import WordEncoder  # noqa: E402
 
 DOCS = documents().to_dict("records")
@@ -146,7 +146,7 @@ def test_vectors_from_anywhere_are_searched_and_indexed(tmp_path):
     asked = topics().assign(query_vec=list(np.eye(3)[::-1]))
     found = index.retriever(num_results=1)(asked).set_index("qid")["docno"].to_dict()
     assert found == {"q1": "c", "q2": "b", "q10": "a"}
-    with pytest.raises(ValueError, match="does not say which encoder made its vectors; give one: RaDeRRetriever"):
+    with pytest.raises(ValueError, match="does not say which encoder made its vectors; give one: RaDeRIndex"):
         index.retriever()(topics())
 
 
@@ -182,6 +182,17 @@ def test_a_folder_of_the_engine_opens_and_its_own_checkpoint_encodes(tmp_path, t
     assert {(q, d): s for q, d, s in zip(out["qid"], out["docno"], out["score"], strict=True)} == pytest.approx(
         {(q, d): s for q, row in wanted.items() for d, s in row.items()}, abs=1e-6
     )
+
+
+def test_a_scorer_of_the_index_ranks_as_the_encoder_does_by_the_texts(tmp_path, tiny_qwen2):
+    encoder = RaDeREncoder(tiny_qwen2, max_doc_length=16)
+    index = RaDeRIndex(RaDeRIndex(tmp_path / "index", encoder).index(DOCS).path)
+    wanted = encoder.text_scorer(num_results=2)(results())[["qid", "docno", "score"]]
+    for scorer in (index.scorer(num_results=2), index.scorer(encoder, num_results=2)):
+        found = scorer(results().drop(columns="text"))[["qid", "docno", "score"]]
+        pd.testing.assert_frame_equal(found, wanted, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="different encoders"):
+        index.scorer(RaDeREncoder(tiny_qwen2, max_doc_length=8))(results())
 
 
 def test_an_encoder_with_forms_and_pooling_of_its_own_comes_back_from_the_folder(tmp_path, tiny_qwen2):
