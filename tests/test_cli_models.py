@@ -123,6 +123,14 @@ def test_other_structures_are_built_and_searched(files, tiny_bert, capsys, kind)
     assert_equal_runs(read_run("x.trec"), best(inner_products(tiny_bert)))
 
 
+@pytest.mark.parametrize("verb", ["index docs.jsonl --out index", "merge index --shards 2"])
+def test_an_unknown_structure_is_refused_before_anything_is_encoded(files, capsys, verb):
+    with pytest.raises(SystemExit) as end:
+        rader(f"{verb} --kinds hnsw,foo")
+    assert end.value.code == 2 and not Path("index").exists()
+    assert "foo cannot be built; choose from hnsw, sq8, fp16" in capsys.readouterr().err
+
+
 def test_documents_are_appended(files, tiny_bert):
     lines = Path("docs.jsonl").read_text().splitlines(keepends=True)
     Path("first.jsonl").write_text("".join(lines[:3]))

@@ -8,6 +8,9 @@ import argparse
 
 from rader_ir.cli import options
 from rader_ir.corpus import read_documents
+from rader_ir.index import KINDS
+
+BUILT = tuple(kind for kind in KINDS if kind != "flat")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +54,7 @@ def add_kinds(parser: argparse.ArgumentParser) -> None:
     """The flag for structures that search faster or take less memory."""
     parser.add_argument(
         "--kinds",
-        type=options.names,
+        type=kinds,
         metavar="A,B",
         default=[],
         help="also build hnsw, sq8 or fp16 for `search --kind`",
@@ -66,6 +69,14 @@ def figures(index, args: argparse.Namespace) -> dict:
         else:
             index.add_quantised(kind, verbose=not args.quiet)
     return {"documents": len(index), "dimension": index.dimension, "kinds": args.kinds, "out": str(index.folder)}
+
+
+def kinds(text: str) -> list[str]:
+    """`hnsw,sq8` -> ["hnsw", "sq8"], for argparse."""
+    given = options.names(text)
+    if unknown := [kind for kind in given if kind not in BUILT]:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} cannot be built; choose from {', '.join(BUILT)}")
+    return given
 
 
 def shard(text: str) -> tuple[int, int]:

@@ -9,10 +9,9 @@ import argparse
 
 from rader_ir.cli import options
 from rader_ir.corpus import read_queries
+from rader_ir.index import KINDS
 from rader_ir.recorded import recorded
 from rader_ir.runs import write_run
-
-KINDS = ("flat", "hnsw", "sq8", "fp16")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
