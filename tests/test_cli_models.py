@@ -168,6 +168,12 @@ def test_rerank_cuts_to_the_depth_after_exclusion(files, tiny_bert):
     }
 
 
+def test_a_biencoder_is_told_which_lengths_it_has(files, tiny_bert, capsys):
+    command = f"rerank all.trec --docs docs.jsonl --queries queries.jsonl --system biencoder --checkpoint {tiny_bert}"
+    assert rader(f"{command} --max-length 8 --out x.trec") == 2
+    assert "with --system biencoder give --max-query-length or --max-doc-length" in capsys.readouterr().err
+
+
 def test_a_long_document_counts_by_its_best_passage(files, tiny_bert):
     """With passages as long as any document nothing changes; with short ones no score is lower than a whole text's part."""
     from rader_ir.encoder import Encoder

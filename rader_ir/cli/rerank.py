@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Reranks and writes."""
+    if args.max_length and args.system == "biencoder":
+        raise ValueError(
+            "--max-length is for models that read query and document together; with --system biencoder give "
+            "--max-query-length or --max-doc-length"
+        )
     queries, excluded = read_queries(args.queries, fields=args.query_fields)
     reranker = open_reranker(
         args.system,
