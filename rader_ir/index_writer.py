@@ -76,7 +76,8 @@ def build_index(
         The index; with `shard`, the index of the shard alone.
 
     Raises:
-        ValueError: a bad doc id, text or vector (named), other documents or settings than those of the half-written index.
+        ValueError: no documents at all, a bad doc id, text or vector (named), other documents or settings than those of the
+            half-written index.
         OSError: no room on the disk, or a folder that cannot be written; says what to do.
         RuntimeError: another process writes this folder.
     """
@@ -246,6 +247,8 @@ def _grow(folder: Path, plan: Plan, parts: list[int], chunks: Iterator[Chunk], t
         for chunk in chunks:
             _require_new(chunk, seen, stage)
             stage.commit(chunk.doc_ids, encoded(chunk, plan.dimension), chunk.digest)
+        if not (stage.documents or parts or plan.shard):
+            raise ValueError(f"there are no documents to put into {folder}; look at the file that they come from")
         stage.seal(**more())
     publish(folder)
 

@@ -136,7 +136,7 @@ def test_appending_at_a_chunks_end_equals_writing_at_once(tmp_path, formats):
 
 def test_appending_elsewhere_keeps_every_vector_that_does_not_see_its_batch(tmp_path):
     docs = documents(COUNT)
-    for start, end in ((0, 0), (0, 21), (21, 22), (22, COUNT)):
+    for start, end in ((0, 21), (21, 21), (21, 22), (22, COUNT)):
         build(tmp_path, docs[start:end], append=True, encoder=Toy())
     index = Index(tmp_path)
     assert list(index.doc_ids) == [doc_id for doc_id, _ in docs]
@@ -249,6 +249,16 @@ def test_bad_documents_are_refused_by_name_and_leave_no_index(tmp_path, docs, sa
     with pytest.raises(ValueError, match=says):
         build(tmp_path, docs)
     assert set(os.listdir(tmp_path)) == ({"unfinished"} if len(docs) > CHUNK else set())
+
+
+def test_no_documents_make_no_index(tmp_path):
+    """But a shard that no chunk falls to is as good as any other."""
+    with pytest.raises(ValueError, match=r"there are no documents to put into .*none"):
+        build(tmp_path / "none", [])
+    assert not contents(tmp_path / "none")
+    for number in (0, 1):
+        build(tmp_path / "parts", [("a", "text")], shard=(number, 2))
+    assert len(merge_shards(tmp_path / "parts", 2)) == 1
 
 
 def test_blank_ids_and_empty_texts_pass_on_request(tmp_path):
