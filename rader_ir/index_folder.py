@@ -117,11 +117,19 @@ def read_ledger(folder: Path) -> np.ndarray:
 
 
 def read_json(path: Path) -> dict | None:
-    """The object in a JSON file, or None where there is no file."""
+    """The object in a JSON file, or None where there is no file.
+
+    Raises:
+        ValueError: the file is cut short or damaged.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is cut short or damaged ({error}); delete its folder and build the index again"
+        ) from error
 
 
 def write_json(path: Path, value: dict) -> None:

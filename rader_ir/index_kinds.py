@@ -39,7 +39,7 @@ def flat(vectors: np.ndarray) -> Fetch:
 
 
 def built(folder: Path, meta: dict, kind: str) -> Fetch:
-    """Search by what `build` made; ValueError where that is missing or older than the index."""
+    """Search by what `build` made; ValueError where that is missing damaged or older than the index."""
     made = meta["kinds"].get(kind)
     call = "add_hnsw()" if kind == "hnsw" else f"add_quantised({kind!r})"
     remedy = f"call Index({str(folder)!r}).{call}, or `rader index` with --kinds {kind},"
@@ -50,7 +50,10 @@ def built(folder: Path, meta: dict, kind: str) -> Fetch:
             f"the {kind!r} search of {folder} covers {made['documents']} documents and the index now has "
             f"{meta['documents']}; {remedy} again"
         )
-    index = faiss.read_index(str(_file(folder, kind)), faiss.IO_FLAG_MMAP_IFC)
+    try:
+        index = faiss.read_index(str(_file(folder, kind)), faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as error:
+        raise ValueError(f"{_file(folder, kind)} is missing, cut short or damaged; {remedy} again") from error
 
     def fetch(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         settings = faiss.SearchParametersHNSW(efSearch=max(k, _BREADTH)) if kind == "hnsw" else None

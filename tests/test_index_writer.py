@@ -261,6 +261,19 @@ def test_no_documents_make_no_index(tmp_path):
     assert len(merge_shards(tmp_path / "parts", 2)) == 1
 
 
+def test_files_cut_short_are_named(tmp_path):
+    index = build(tmp_path, documents(40))
+    index.add_hnsw()
+    graph, meta = tmp_path / "hnsw.faiss", tmp_path / "rader_index.json"
+    for size in (0, 10, graph.stat().st_size // 2):
+        os.truncate(graph, size)
+        with pytest.raises(ValueError, match=r"hnsw\.faiss is missing, cut short or damaged; .* again"):
+            Index(tmp_path).search(index.vectors[:1], kind="hnsw")
+    os.truncate(meta, 50)
+    with pytest.raises(ValueError, match=r"rader_index\.json is cut short or damaged .* build the index again"):
+        Index(tmp_path)
+
+
 def test_blank_ids_and_empty_texts_pass_on_request(tmp_path):
     index = build(tmp_path, [("a b", ""), ("c", "text")], blank_ids="allow", empty_texts="allow")
     assert list(index.doc_ids) == ["a b", "c"]
