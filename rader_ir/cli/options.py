@@ -9,7 +9,8 @@ import os
 import tempfile
 from pathlib import Path
 
-FORMS = ("rader", "tevatron", "plain")
+from rader_ir.checkpoint_folders import FORMS
+
 DTYPES = ("float32", "bfloat16", "float16")
 LENGTHS = ("max_query_length", "max_doc_length", "max_length")
 MODEL_OPTIONS = ("checkpoint", "revision", "forms", "device", "dtype", "batch_tokens", *LENGTHS)
@@ -37,7 +38,7 @@ def add_model(parser: argparse.ArgumentParser, *, default: str, pairs: bool = Fa
     )
     group.add_argument("--revision", metavar="COMMIT", help="revision of a checkpoint of the hub")
     group.add_argument(
-        "--forms", choices=FORMS, help="how texts are written for it (default: the checkpoint's own way)"
+        "--forms", choices=tuple(FORMS), help="how texts are written for it (default: the checkpoint's own way)"
     )
     add_device(group)
     group.add_argument("--dtype", choices=DTYPES, help="number format of the weights (default: the device's best)")
