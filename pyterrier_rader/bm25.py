@@ -27,6 +27,7 @@ class Bm25Index(Written):
         k1, b: how fast repeats saturate, and how much a long document pays. Of the three, None takes what a finished index
             has, and "lucene", 0.9 and 0.4 for a new one.
         text_field: the field of a document that is indexed.
+        blank_ids: "refuse" or "allow" blanks inside docnos (BRIGHT has some; TREC runs with them need tabs).
 
     Raises:
         ValueError: the index in the folder was built with other settings; both are named (when it is opened).
@@ -43,16 +44,18 @@ class Bm25Index(Written):
         k1: float | None = None,
         b: float | None = None,
         text_field: str = "text",
+        blank_ids: str = "refuse",
     ):
         super().__init__(path)
-        self.variant, self.k1, self.b, self.text_field = variant, k1, b, text_field
+        self.variant, self.k1, self.b = variant, k1, b
+        self.text_field, self.blank_ids = text_field, blank_ids
 
     def write(self, documents: Iterable[Mapping], *, append: bool = False) -> None:
         """Build and save; called by `index` and `indexer(...).index`."""
         from rader_ir.bm25 import BM25
 
         pairs = (text_of(document, self.text_field) for document in documents)
-        BM25.build(pairs, **self._asked()).save(self.path)
+        BM25.build(pairs, blank_ids=self.blank_ids, **self._asked()).save(self.path)
         self.name_artifact()
         self._opened = None
 
@@ -123,12 +126,13 @@ class Bm25Retriever(Configured, CutsRanks, pt.Transformer):
         k1: float = 0.9,
         b: float = 0.4,
         text_field: str = "text",
+        blank_ids: str = "refuse",
     ) -> "Bm25Retriever":
         """A retriever over documents (dicts with `docno` and a text) indexed in memory; arguments as `Bm25Index`."""
         from rader_ir.bm25 import BM25
 
         pairs = (text_of(document, text_field) for document in documents)
-        return cls(BM25.build(pairs, variant=variant, k1=k1, b=b))
+        return cls(BM25.build(pairs, variant=variant, k1=k1, b=b, blank_ids=blank_ids))
 
     def transform(self, inp: pd.DataFrame) -> pd.DataFrame:
         """Retrieve for every query."""

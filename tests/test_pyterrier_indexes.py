@@ -304,3 +304,15 @@ def test_an_index_of_passages_ranks_documents_by_their_best(tmp_path):
     assert found["score"].to_numpy() == pytest.approx(found["score_whole"].to_numpy(), abs=1e-6)
     with pytest.raises(ValueError, match="passages need a length in tokens"):
         next(RaDeREncoder(WordEncoder()).passages(DOCS))
+
+
+def test_bm25_over_docnos_with_blanks(tmp_path):
+    docs = [{**document, "docno": f"{document['docno']} b"} for document in DOCS]
+    queries = pd.DataFrame({"qid": ["1"], "query": [DOCS[0]["text"]]})
+    for make in (
+        Bm25Retriever.from_documents,
+        lambda docs, **options: Bm25Index(tmp_path, **options).index(docs).retriever(),
+    ):
+        with pytest.raises(ValueError, match="holds a blank"):
+            make(docs)
+        assert make(docs, blank_ids="allow")(queries)["docno"][0] == docs[0]["docno"]
