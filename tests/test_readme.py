@@ -88,6 +88,7 @@ def test_the_command_lines_run(tmp_path, theorems):
 def test_the_pyserini_commands_run(tmp_path, theorems):
     """Through Pyserini where it and its Java are here, and without them otherwise; the run is the same."""
     from rader_ir.evaluation import evaluate
+    from rader_ir.java import installed
     from rader_ir.runs import read_run
 
     documents, queries, qrels = theorems
@@ -97,6 +98,9 @@ def test_the_pyserini_commands_run(tmp_path, theorems):
     run = read_run(tmp_path / "dense.trec")
     assert {len(row) for row in run.values()} == {40}
     assert evaluate(run, qrels, ["nDCG@10"])["nDCG@10"] > 0.7
+    if importlib.util.find_spec("pyserini") and any(java.suits for java in installed()):
+        script = block("Pyserini", "python") + "print(*(hit.docid for hit in hits))"
+        assert len(set(typed(sys.executable, "-c", script, folder=tmp_path).splitlines()[-1].split())) == 10
     need("pyserini")
     try:
         find_java()
