@@ -25,11 +25,21 @@ def installed(name: str) -> str:
         return "not installed"
 
 
+def description() -> str:
+    """Processor, cores, memory and system in one line."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{processor()}, {os.cpu_count()} cores, {memory:.0f} GiB; {platform.platform()}"
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of every library that figures depend on."""
+    return {"python": platform.python_version(), **{name: installed(name) for name in LIBRARIES}}
+
+
 def main() -> None:
     """Print a Markdown list: processor, memory, system, Python, libraries."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    print(f"- Machine: {processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, no GPU used; {platform.platform()}")
-    print(f"- Python {platform.python_version()}; " + ", ".join(f"{name} {installed(name)}" for name in LIBRARIES))
+    print(f"- Machine: {description()}")
+    print("- " + ", ".join(f"{name} {number}" for name, number in versions().items()))
 
 
 if __name__ == "__main__":

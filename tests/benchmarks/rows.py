@@ -1,0 +1,83 @@
+"""What the side-by-side benchmarks share: ways that take turns, rows that state a ratio and its goal, Markdown and JSON.
+
+Every figure is a median over turns A B A B in one process, so that a noisy machine slows all ways alike. A ratio is larger
+where ours is better: the peer's cost over ours.
+"""
+
+import argparse
+import gc
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.benchmarks import machine
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Attributes:
+        row: what was done, with its shapes.
+        ours, peer: median cost of each, in the unit that `row` names (seconds if none).
+        peer_name: whom we stand beside.
+        ratio: plain number, larger is better.
+        goal: what `ratio` should reach, or None.
+        exactness: how far our results are from the peer's, in words with figures.
+        ceiling_fraction: share of the machine's ceiling that ours reaches, measured in the same run, or None.
+        threads: CPU threads given to every way.
+    """
+
+    row: str
+    ours: float
+    peer: float
+    peer_name: str
+    ratio: float
+    goal: float | None
+    exactness: str
+    ceiling_fraction: float | None
+    threads: int
+
+
+def arguments(doc: str, *, rounds: int) -> argparse.ArgumentParser:
+    """A parser with what every benchmark takes: --rounds, --quick, --json FILE."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=rounds, help="turns of every way, one more not counted")
+    parser.add_argument("--quick", action="store_true", help="smaller shapes, the same goals, at most 10 minutes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the rows")
+    return parser
+
+
+def take_turns(
+    ways: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """Median seconds of each way by `clock`, over `rounds` turns after one that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds + 1):
+        for name, way in ways.items():
+            gc.collect()
+            start = clock()
+            way()
+            if turn:
+                seconds[name].append(clock() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def report(rows: Sequence[Row], file: Path | None) -> None:
+    """Print a Markdown table; write `file`, if one is given, as {"rows": [...], "machine": ..., "versions": {...}}."""
+    print(
+        "| row | threads | ours | peer | ratio | goal | exactness | of the ceiling |\n|---|---|---|---|---|---|---|---|"
+    )
+    for row in rows:
+        goal = "-" if row.goal is None else f"{row.goal:g}"
+        share = "-" if row.ceiling_fraction is None else f"{100 * row.ceiling_fraction:.0f} %"
+        print(
+            f"| {row.row} | {row.threads} | {row.ours:.4g} | {row.peer_name} {row.peer:.4g} | {row.ratio:.2f} | {goal} "
+            f"| {row.exactness} | {share} |"
+        )
+    if file is not None:
+        told = {"rows": [asdict(row) for row in rows], "machine": machine.description(), "versions": machine.versions()}
+        file.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
