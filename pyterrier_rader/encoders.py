@@ -40,7 +40,7 @@ class RaDeREncoder(Configured, pt.Transformer):
         passage_length, passage_stride: in tokens; `text_scorer` then scores a document by its best passage. Passages follow
             one another unless a stride is given.
         max_query_length, max_doc_length, forms, revision: in place of the checkpoint's own, see `rader_ir.Encoder`.
-        batch_tokens: bound on the tokens of one batch of the model.
+        batch_tokens: bound on the tokens of one batch of the model; None takes what suits the device.
         batch_size: documents that an indexing pipeline hands over at a time.
         device, dtype: such as "cuda:1" and "bfloat16"; None chooses.
         verbose: show progress.
@@ -65,7 +65,7 @@ class RaDeREncoder(Configured, pt.Transformer):
         max_doc_length: int | None = None,
         forms: str | None = None,
         revision: str | None = None,
-        batch_tokens: int = 8192,
+        batch_tokens: int | None = None,
         batch_size: int = 1024,
         device: str | None = None,
         dtype: str | None = None,

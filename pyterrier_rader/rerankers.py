@@ -29,7 +29,7 @@ class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
         num_results: documents kept per query; None keeps all.
         max_length: tokens of query and document together; only the document is cut.
         forms, revision: in place of the checkpoint's own, see `rader_ir.CrossEncoder`.
-        batch_tokens: bound on the tokens of one batch of the model.
+        batch_tokens: bound on the tokens of one batch of the model; None takes what suits the device.
         device, dtype: such as "cuda:1" and "bfloat16"; None chooses.
         verbose: show progress.
 
@@ -51,7 +51,7 @@ class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
         max_length: int | None = None,
         forms: str | None = None,
         revision: str | None = None,
-        batch_tokens: int = 8192,
+        batch_tokens: int | None = None,
         device: str | None = None,
         dtype: str | None = None,
         verbose: bool = False,

@@ -6,16 +6,21 @@ token and the library's own heads then read the wrong place. BERT-likes read the
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from rader_ir import loading
 from rader_ir.checkpoints import DEFAULT_RERANKER, Checkpoint, check_length
-from rader_ir.encoder import last_token
+from rader_ir.packed import Pack
+from rader_ir.packed.padded import padded
 from rader_ir.text_model import TextModel, check_texts
-from rader_ir.tokens import Ids, for_each_batch, pad
+from rader_ir.tokens import Ids, ahead, for_each_batch
+
+_AT_ONCE = 4096  # pairs that are tokenised together, while those before them are scored
 
 
 class CrossEncoder(TextModel):
@@ -40,7 +45,7 @@ class CrossEncoder(TextModel):
         *,
         device: str | None = None,
         dtype: str | None = None,
-        batch_tokens: int = 8192,
+        batch_tokens: int | None = None,
         max_length: int | None = None,
         instruction: str = "",
         forms: str | None = None,
@@ -80,10 +85,15 @@ class CrossEncoder(TextModel):
         check_texts(queries, "query")
         for texts in docs:
             check_texts(texts, "document")
-        pairs = list(dict.fromkeys((q, d) for q, texts in zip(queries, docs, strict=True) for d in texts))
-        place = dict(zip(pairs, self._score_pairs(pairs) if pairs else [], strict=True))
+        scores: dict[str, dict[str, float]] = {}
+        for query, texts in zip(queries, docs, strict=True):
+            scores.setdefault(query, {}).update(dict.fromkeys(texts, 0.0))
+        pairs = [(query, doc) for query, texts in scores.items() for doc in texts]
+        for (query, doc), score in zip(pairs, self._score_pairs(pairs) if pairs else [], strict=True):
+            scores[query][doc] = score
         return [
-            np.array([place[q, d] for d in texts], dtype=np.float32) for q, texts in zip(queries, docs, strict=True)
+            np.array([scores[query][doc] for doc in texts], dtype=np.float32)
+            for query, texts in zip(queries, docs, strict=True)
         ]
 
     def describe(self) -> dict:
@@ -94,26 +104,74 @@ class CrossEncoder(TextModel):
         return {**super().describe(), **facts}
 
     def _score_pairs(self, pairs: list[tuple[str, str]]) -> np.ndarray:
+        """Scores, float32 [n], of pairs that lie query by query."""
         loaded = self.open()
         max_length = self._length(self.max_length, self.checkpoint.max_doc_length, "max_length")
-        queries, docs = map(list, zip(*pairs, strict=True))
-        ids = self._tokens.pairs(queries, docs, self.instruction, max_length)
-        self._count(ids, "pairs", max_length)
-        scores = np.empty(len(pairs), dtype=np.float32)
-
-        def step(batch: np.ndarray) -> None:
-            scores[batch] = self._forward(loaded, ids, batch)
-
-        for_each_batch(ids.lengths, self.batch_tokens, step, description="rerank", verbose=self.verbose)
+        scores, budget, start, truncated = np.empty(len(pairs), dtype=np.float32), self._budget(loaded), 0, 0
+        parts = [list(zip(*pairs[at : at + _AT_ONCE], strict=True)) for at in range(0, len(pairs), _AT_ONCE)]
+        tokenised = ((part[0], self._tokens.pairs(*part, self.instruction, max_length)) for part in parts)
+        with tqdm(total=len(pairs), desc="rerank", unit="pair", disable=not self.verbose) as progress:
+            for queries, ids in ahead(tokenised):
+                filled = scores[start : start + len(queries)]
+                budget = _score_part(loaded, queries, ids, filled, budget, progress.update)
+                start, truncated = start + len(queries), truncated + ids.truncated
+        self._count(truncated, len(pairs), "pairs", max_length)
         return scores
 
+
+def _score_part(loaded: loading.Loaded, queries: Sequence[str], ids: Ids, scores: np.ndarray, budget: int, done) -> int:
+    """Fill `scores` [n] of pairs that lie query by query; returns the budget that fitted into memory."""
+    head = _head(loaded.model)
+    way = loaded.engine.way_for(int(ids.lengths.max()))
+    groups = _groups(queries)
+    shared = np.array([_shared(ids.rows[group]) if way.continues else 0 for group in groups])
+
     @torch.inference_mode()
-    def _forward(self, loaded: loading.Loaded, ids: Ids, batch: np.ndarray) -> np.ndarray:
-        model = loaded.model
-        inputs = pad([ids.rows[i] for i in batch], model.config.pad_token_id, loaded.device)
-        if ids.segments is not None:
-            inputs["token_type_ids"] = pad([ids.segments[i] for i in batch], 0, loaded.device)["input_ids"]
-        if not hasattr(model, "score"):  # BERT-likes have their head on the first token and read it there
-            return model(**inputs).logits[:, 0].float().cpu().numpy()
-        hidden = getattr(model, model.base_model_prefix)(**inputs, **loaded.options).last_hidden_state
-        return model.score(last_token(hidden, inputs["attention_mask"]))[:, 0].float().cpu().numpy()
+    def step(batch: np.ndarray) -> None:
+        """Read the prefixes of some queries, then the rest of their pairs."""
+        nonlocal budget
+        rows = [ids.rows[groups[i].start][: shared[i]] for i in batch if shared[i]]
+        known = way.prefixes(Pack(rows, loaded.device)) if rows else None
+        sizes = [groups[i].stop - groups[i].start for i in batch]
+        places = np.concatenate([np.arange(groups[i].start, groups[i].stop) for i in batch])
+        offsets = np.repeat(shared[batch], sizes)
+        belongs = np.repeat(np.where(shared[batch] > 0, np.cumsum(shared[batch] > 0) - 1, -1), sizes)
+
+        def score(part: np.ndarray) -> None:
+            rest = [ids.rows[places[i]][offsets[i] :] for i in part]
+            types = None if ids.segments is None else [ids.segments[places[i]] for i in part]
+            pack = Pack(rest, loaded.device, types=types, prefixes=belongs[part], offsets=offsets[part])
+            scores[places[part]] = head(way, pack, known).float().cpu().numpy()
+
+        budget = for_each_batch(ids.lengths[places] - offsets, budget, score, done)
+
+    for_each_batch(np.maximum(shared, 1), budget, step)
+    return budget
+
+
+def _groups(queries: Sequence[str]) -> list[slice]:
+    """Where each run of equal queries lies."""
+    edges = [i for i in range(len(queries)) if not i or queries[i] != queries[i - 1]] + [len(queries)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def _shared(rows: list[list[int]]) -> int:
+    """How many first ids all rows have in common, one id of each left over; 0 for a single row, which has nobody to share with.
+
+    Ids are compared, not texts: whatever a tokenizer does where query and document meet, each row is read as it is.
+    """
+    if len(rows) == 1:
+        return 0
+    low, high = min(rows), max(rows)  # all others lie between them and share what these two share
+    limit = min(map(len, rows)) - 1
+    return next((i for i in range(limit) if low[i] != high[i]), limit)
+
+
+def _head(model: torch.nn.Module) -> Callable[..., torch.Tensor]:
+    """What makes scores [n] of a way, a pack and its prefixes."""
+    if hasattr(model, "score"):
+        return lambda way, pack, known: model.score(way.pooled(pack, "last", known))[:, 0]
+    if model.config.model_type == "bert":
+        return lambda way, pack, _: model.classifier(model.base_model.pooler(way.pooled(pack, "first")[:, None]))[:, 0]
+    # other BERT-likes read their own heads
+    return lambda way, pack, _: model(**padded(pack, model.config.pad_token_id)).logits[:, 0]

@@ -10,12 +10,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from rader_ir import loading
 from rader_ir.checkpoints import DEFAULT_RETRIEVER, Checkpoint, check_length
+from rader_ir.packed import Pack
 from rader_ir.prompts import fill
 from rader_ir.text_model import TextModel, check_texts
-from rader_ir.tokens import for_each_batch, pad
+from rader_ir.tokens import Ids, ahead, for_each_batch
+
+_AT_ONCE = 4096  # texts that are tokenised together, while those before them are encoded
 
 
 class Encoder(TextModel):
@@ -25,7 +29,7 @@ class Encoder(TextModel):
         checkpoint: a name, a folder, a hub id or a `Checkpoint`.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; None takes the best one here.
         dtype: `float32`, `bfloat16` or `float16`; None takes bfloat16 on CUDA and float32 elsewhere.
-        batch_tokens: tokens per batch, padding included.
+        batch_tokens: tokens per batch; None takes 2048 on a CPU and 16384 elsewhere.
         max_query_length, max_doc_length: tokens, in place of the checkpoint's.
         instruction: put before every query by the form's `{instruction}`, as BRIGHT's task instructions are.
         forms: `rader`, `tevatron` or `plain`, in place of the checkpoint's own forms.
@@ -42,7 +46,7 @@ class Encoder(TextModel):
         *,
         device: str | None = None,
         dtype: str | None = None,
-        batch_tokens: int = 8192,
+        batch_tokens: int | None = None,
         max_query_length: int | None = None,
         max_doc_length: int | None = None,
         instruction: str = "",
@@ -118,45 +122,29 @@ class Encoder(TextModel):
         loaded = self.open()
         max_length = self._length(getattr(self, limit), getattr(self.checkpoint, limit), limit)
         unique = list(dict.fromkeys(texts))
-        ids = self._tokens.texts(unique, max_length)
-        self._count(ids, what, max_length)
         vectors = np.empty((len(unique), loaded.model.config.hidden_size), dtype=np.float32)
-
-        def step(batch: np.ndarray) -> None:
-            vectors[batch] = self._forward(loaded, [ids.rows[i] for i in batch])
-
-        for_each_batch(ids.lengths, self.batch_tokens, step, description=f"encode {what}", verbose=self.verbose)
+        budget, parts = self._budget(loaded), [unique[at : at + _AT_ONCE] for at in range(0, len(unique), _AT_ONCE)]
+        start = truncated = 0
+        with tqdm(total=len(unique), desc=f"encode {what}", unit="text", disable=not self.verbose) as progress:
+            for ids in ahead(self._tokens.texts(part, max_length) for part in parts):
+                filled = vectors[start : start + len(ids.rows)]
+                budget = self._encode_part(loaded, ids, filled, budget, progress.update)
+                start, truncated = start + len(ids.rows), truncated + ids.truncated
+        self._count(truncated, len(unique), what, max_length)
         if len(unique) == len(texts):
             return vectors
         place = {text: i for i, text in enumerate(unique)}
         return vectors[[place[text] for text in texts]]
 
-    @torch.inference_mode()
-    def _forward(self, loaded: loading.Loaded, rows: list[list[int]]) -> np.ndarray:
-        inputs = pad(rows, loaded.model.config.pad_token_id, loaded.device)
-        hidden = loaded.model(**inputs, **loaded.options).last_hidden_state
-        pooled = POOL[self.checkpoint.pooling](hidden, inputs["attention_mask"]).float()
-        if self.checkpoint.normalise:
-            pooled = torch.nn.functional.normalize(pooled, dim=-1)
-        return pooled.cpu().numpy()
+    def _encode_part(self, loaded: loading.Loaded, ids: Ids, vectors: np.ndarray, budget: int, done) -> int:
+        """Fill `vectors` [n, d]; returns the budget that fitted into memory."""
+        way = loaded.engine.way_for(int(ids.lengths.max()))
 
+        @torch.inference_mode()
+        def step(batch: np.ndarray) -> None:
+            pooled = way.pooled(Pack([ids.rows[i] for i in batch], loaded.device), self.checkpoint.pooling).float()
+            if self.checkpoint.normalise:
+                pooled = torch.nn.functional.normalize(pooled, dim=-1)
+            vectors[batch] = pooled.cpu().numpy()
 
-def last_token(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Hidden state of each text's last real token, whichever side is padded. hidden: [B, T, D]; mask: [B, T] -> [B, D]."""
-    positions = torch.arange(mask.shape[1], device=mask.device)
-    last = (mask * positions).argmax(dim=1)
-    return hidden[torch.arange(len(hidden), device=hidden.device), last]
-
-
-def mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean of each text's real tokens, in float32. hidden: [B, T, D]; mask: [B, T] -> [B, D]."""
-    weights = mask.unsqueeze(-1).float()
-    return (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
-
-
-def first_token(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Hidden state of each text's first real token. hidden: [B, T, D]; mask: [B, T] -> [B, D]."""
-    return hidden[torch.arange(len(hidden), device=hidden.device), mask.argmax(dim=1)]
-
-
-POOL = {"last": last_token, "mean": mean, "first": first_token}
+        return for_each_batch(ids.lengths, budget, step, done)

@@ -17,6 +17,8 @@ from transformers.utils import logging as transformers_logging
 from rader_ir import weights
 from rader_ir.adapters import merge_adapter
 from rader_ir.checkpoints import Checkpoint
+from rader_ir.packed import Engine
+from rader_ir.threads import fit_threads
 from rader_ir.weights import Files, fetch
 
 logger = logging.getLogger(__name__)
@@ -38,10 +40,11 @@ _OFFSET_POSITIONS = frozenset({"camembert", "longformer", "mpnet", "roberta", "x
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A live model with what is needed to feed it."""
+    """A live model with what is needed to feed it; `engine` reads texts with it."""
 
     files: Files
     model: torch.nn.Module
+    engine: Engine
     tokenizer: object
     device: torch.device
     dtype: torch.dtype
@@ -50,11 +53,6 @@ class Loaded:
     def checkpoint(self) -> Checkpoint:
         """With its text path settled."""
         return self.files.checkpoint
-
-    @property
-    def options(self) -> dict:
-        """For the model's forward: a decoder keeps no cache of keys and values here."""
-        return {"use_cache": False} if getattr(self.model.config, "use_cache", False) else {}
 
 
 _live: dict[tuple, Loaded] = {}
@@ -154,7 +152,11 @@ def _load(files: Files, device: torch.device, dtype: torch.dtype) -> Loaded:
             f"checkpoint {checkpoint.name!r} lacks weights that a {checkpoint.head!r} head needs: {', '.join(missing[:5])}"
             + ("; it is an encoder, not a reranker" if scores else "")
         )
-    return Loaded(files, model.eval().requires_grad_(False).to(device), tokenizer, device, dtype)
+    model = model.eval().requires_grad_(False).to(device)
+    if device.type == "cpu":
+        fit_threads()
+    engine = Engine(model, name=checkpoint.name, causal=bool(checkpoint.causal))
+    return Loaded(files, model, engine, tokenizer, device, dtype)
 
 
 def _tokenizer(files: Files):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from rader_ir import loading
 from rader_ir.checkpoints import Checkpoint, find_checkpoint
-from rader_ir.tokens import Ids, TextTokens
+from rader_ir.tokens import TextTokens
 from rader_ir.weights import Files, fetch
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class TextModel:
         *,
         device: str | None,
         dtype: str | None,
-        batch_tokens: int,
+        batch_tokens: int | None,
         instruction: str,
         forms: str | None,
         revision: str | None,
@@ -37,7 +37,7 @@ class TextModel:
     ):
         self.forms, self.revision = forms, revision
         self.checkpoint = self._checked(find_checkpoint(checkpoint, forms=forms, revision=revision))
-        if batch_tokens < 1:
+        if batch_tokens is not None and batch_tokens < 1:
             raise ValueError(f"batch_tokens is {batch_tokens}; give the tokens that a batch may hold, such as 8192")
         self.device, self.dtype, self.batch_tokens = device, dtype, batch_tokens
         self.instruction, self.verbose = instruction, verbose
@@ -111,14 +111,16 @@ class TextModel:
             )
         return override
 
-    def _count(self, ids: Ids, what: str, max_length: int) -> None:
-        if ids.truncated:
+    def _budget(self, loaded: loading.Loaded) -> int:
+        """Tokens per batch: what was asked for, or what keeps the device busy; a CPU is so by few, which stay in its cache."""
+        return self.batch_tokens or (2048 if loaded.device.type == "cpu" else 16384)
+
+    def _count(self, truncated: int, total: int, what: str, max_length: int) -> None:
+        if truncated:
             level = logging.INFO if self.truncated else logging.WARNING  # once aloud; `truncated` goes on counting
-            cut, total = ids.truncated, len(ids.rows)
-            logger.log(
-                level, "%s: %d of %d %s were cut to %d tokens", self.checkpoint.name, cut, total, what, max_length
-            )
-        self.truncated += ids.truncated
+            name = self.checkpoint.name
+            logger.log(level, "%s: %d of %d %s were cut to %d tokens", name, truncated, total, what, max_length)
+        self.truncated += truncated
 
 
 def check_texts(texts: Sequence[str], what: str) -> None:

@@ -6,17 +6,19 @@ not fit into memory is halved and tried again, and nothing that was computed is 
 """
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from rader_ir.checkpoints import Checkpoint
 from rader_ir.passages import windows
 from rader_ir.prompts import fill
 
+T = TypeVar("T")
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
@@ -148,48 +150,57 @@ def batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
     return groups
 
 
-def pad(rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """Rows padded on the right: `input_ids` and `attention_mask`, each [B, T]."""
-    width = max(map(len, rows))
-    ids = np.full((len(rows), width), pad_id, dtype=np.int64)
-    mask = np.zeros((len(rows), width), dtype=np.int64)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = row
-        mask[i, : len(row)] = 1
-    return {
-        "input_ids": torch.from_numpy(ids).to(device),
-        "attention_mask": torch.from_numpy(mask).to(device),
-    }
-
-
 def for_each_batch(
-    lengths: np.ndarray, budget: int, step: Callable[[np.ndarray], None], *, description: str, verbose: bool = False
-) -> None:
+    lengths: np.ndarray,
+    budget: int,
+    step: Callable[[np.ndarray], None],
+    done: Callable[[int], object] = lambda count: None,
+) -> int:
     """Call `step` with the positions of each batch; halve a batch that does not fit into memory.
+
+    Args:
+        lengths: tokens of each text.
+        budget: tokens of a batch.
+        step: computes and stores one batch.
+        done: is told the size of each batch that was.
+
+    Returns:
+        The budget that fitted.
 
     Raises:
         MemoryError: a single text does not fit.
     """
     waiting = batches(lengths, budget)[::-1]
-    with tqdm(total=len(lengths), desc=description, unit="text", disable=not verbose) as progress:
-        while waiting:
-            batch = waiting.pop()
-            if len(batch) > 1 and int(lengths[batch[0]]) * len(batch) > budget:  # the budget has shrunk meanwhile
-                waiting += np.array_split(batch, 2)[::-1]
-                continue
-            if _fits(step, batch):
-                progress.update(len(batch))
-                continue
-            longest = int(lengths[batch].max())
-            if len(batch) == 1:
-                raise MemoryError(f"one text of {longest} tokens does not fit into memory; lower the maximum length")
-            budget = max(longest, longest * len(batch) // 2)
+    while waiting:
+        batch = waiting.pop()
+        if len(batch) > 1 and int(lengths[batch[0]]) * len(batch) > budget:  # the budget has shrunk meanwhile
             waiting += np.array_split(batch, 2)[::-1]
+            continue
+        if fits(step, batch):
+            done(len(batch))
+            continue
+        longest = int(lengths[batch].max())
+        if len(batch) == 1:
+            raise MemoryError(f"one text of {longest} tokens does not fit into memory; lower the maximum length")
+        budget = max(longest, longest * len(batch) // 2)
+        waiting += np.array_split(batch, 2)[::-1]
+    return budget
 
 
-def _fits(step: Callable[[np.ndarray], None], batch: np.ndarray) -> bool:
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made by a thread while the one before it is used."""
+    with ThreadPoolExecutor(1) as worker:
+        end = object()
+        item = worker.submit(next, items, end)
+        while (ready := item.result()) is not end:
+            item = worker.submit(next, items, end)
+            yield ready
+
+
+def fits(step: Callable[[T], object], work: T) -> bool:
+    """Do `step(work)`; False, with memory freed, where it did not fit."""
     try:
-        step(batch)
+        step(work)
         return True
     except torch.OutOfMemoryError:
         pass

@@ -47,6 +47,66 @@ def test_decoders_equal_plain_transformers_in_any_batch(reranker):
             assert np.abs(scores - np.array(right, dtype=np.float32)).max(initial=0) < 2e-5
 
 
+@pytest.mark.parametrize("form", ["{query}{document}", "{query} {document}", "query: {query} document: {document}"])
+def test_prefixes_are_shared_only_as_far_as_the_ids_agree(tiny_qwen2_reranker, form):
+    """Where query and document run into one word, the tokenizer's merges cross the border and differ by document."""
+    checkpoint = replace(read_folder(tiny_qwen2_reranker), pair_form=form)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_qwen2_reranker)
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_qwen2_reranker).eval()
+    queries = ["the sample aver", "document: Every finite inte" * 30, " ", "\n"]
+    docs = ["age converges", "gral domain", "", " ", "\n\nage", "age", "age converges to it", "\u00e9", "(1)"]
+    queries_ids = {query: tokenizer(query)["input_ids"] for query in queries}
+    crossed = 0
+    for query, scores in zip(queries, CrossEncoder(checkpoint).score(queries, [docs] * len(queries)), strict=True):
+        for doc, score in zip(docs, scores, strict=True):
+            ids = tokenizer(form.format(query=query, document=doc))["input_ids"]
+            crossed += form == "{query}{document}" and ids[: len(queries_ids[query])] != queries_ids[query]
+            with torch.inference_mode():
+                states = model.model(torch.tensor([[*ids, tokenizer.eos_token_id]])).last_hidden_state
+                assert abs(score - model.score(states[0, -1]).item()) < 1e-4
+    assert crossed > 3 or form != "{query}{document}"
+
+
+def test_out_of_memory_halves_queries_and_documents_and_loses_nothing(tiny_qwen2_reranker):
+    queries = [f"query {i} " * (i + 3) for i in range(6)]
+    docs = [[f"document {j} " * (j + 1) for j in range(7)] for _ in queries]
+    encoder = CrossEncoder(tiny_qwen2_reranker)
+    whole = encoder.score(queries, docs)
+    failed, seen = [], []
+
+    def small_memory(module, arguments):
+        (failed if arguments[0].numel() > 90 else seen).append(arguments[0].numel())
+        if arguments[0].numel() > 90:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    hook = encoder.open().model.model.embed_tokens.register_forward_pre_hook(small_memory)
+    try:
+        again = encoder.score(queries, docs)
+    finally:
+        hook.remove()
+    assert len(failed) >= 2 and sum(seen) == sum(seen_in_full(encoder, queries, docs))
+    assert all(np.abs(a - b).max() < 1e-5 for a, b in zip(whole, again, strict=True))
+
+
+def seen_in_full(encoder, queries, docs) -> list[int]:
+    """Tokens that each forward reads where memory is enough."""
+    seen = []
+    hook = encoder.open().model.model.embed_tokens.register_forward_pre_hook(lambda _, a: seen.append(a[0].numel()))
+    try:
+        encoder.score(queries, docs)
+    finally:
+        hook.remove()
+    return seen
+
+
+def test_a_query_is_read_once_for_all_its_documents(tiny_qwen2_reranker):
+    query, docs = "prove it " * 30, [f"document {i}" for i in range(20)]
+    encoder = CrossEncoder(tiny_qwen2_reranker)
+    encoder.open()
+    length = len(encoder._tokens.tokenizer(query)["input_ids"])
+    assert sum(seen_in_full(encoder, [query], [docs])) < length + 20 * 15
+
+
 def test_berts_equal_plain_transformers(tmp_path):
     folder = tiny.bert(tmp_path, labels=1)
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from rader_ir.checkpoints import read_folder
-from rader_ir.tokens import TextTokens, batches, for_each_batch, pad
+from rader_ir.tokens import TextTokens, batches, for_each_batch
 
 
 def tokens_of(folder):
@@ -115,12 +115,6 @@ def test_batches_hold_everything_once_within_the_budget(lengths, budget):
         assert len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= budget
 
 
-def test_padding_is_on_the_right():
-    made = pad([[5, 6, 7], [8]], 9, torch.device("cpu"))
-    assert made["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
-    assert made["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
-
-
 @pytest.mark.parametrize(
     "error",
     [
@@ -139,7 +133,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(error):
             raise error
         done.extend(batch.tolist())
 
-    for_each_batch(lengths, 1000, step, description="test")
+    for_each_batch(lengths, 1000, step)
     assert sorted(done) == list(range(8))
     assert tried[0] == 8 and max(tried[1:]) <= 4
 
@@ -149,7 +143,7 @@ def test_one_text_too_many_says_so():
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(MemoryError, match="one text of 7 tokens does not fit into memory; lower the maximum length"):
-        for_each_batch(np.array([7]), 100, step, description="test")
+        for_each_batch(np.array([7]), 100, step)
 
 
 def test_other_errors_pass_through():
@@ -157,4 +151,4 @@ def test_other_errors_pass_through():
         raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
-        for_each_batch(np.array([7]), 100, step, description="test")
+        for_each_batch(np.array([7]), 100, step)

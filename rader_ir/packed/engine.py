@@ -1,0 +1,105 @@
+"""Which way a model reads packed texts: the fastest that gives what the library's own padded forward gives.
+
+On CPUs that is a forward of our own where there is one, elsewhere the library's with a registered attention function. Every way
+is compared with the padded forward on a few short texts before it is used; what differs, fails or is unknown is read the plain
+way, and the log says so.
+"""
+
+import logging
+
+import numpy as np
+import torch
+from torch import nn
+
+from rader_ir.packed.bert import Bert
+from rader_ir.packed.decoder import Decoder
+from rader_ir.packed.library import Library
+from rader_ir.packed.packs import Pack
+from rader_ir.packed.padded import Padded
+
+logger = logging.getLogger(__name__)
+
+# Largest difference to the padded forward, as a share of its largest state; rounding alone makes a tenth of it
+_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+_LENGTHS = (5, 2, 9, 5)
+
+
+class Engine:
+    """A model with the ways that it can be read.
+
+    Attributes:
+        way: the fastest that was found right.
+        plain: the padded one.
+        longest: tokens that a text may have for `way`, its prefix included, or None.
+    """
+
+    def __init__(self, model: nn.Module, *, name: str, causal: bool):
+        """Choose and compare.
+
+        Args:
+            model: with or without a head, in evaluation, on its device.
+            name: of the checkpoint, for the log.
+            causal: whether the checkpoint is a decoder that attends causally.
+        """
+        body = model.base_model
+        self.plain = self.way = Padded(body)
+        self.longest = _window(body.config)
+        kinds, reasons = _kinds(body), []
+        if not kinds:
+            reasons.append(f"device {body.device.type!r} has no attention for packed texts")
+        for kind in kinds:
+            reason = kind.refusal(body.config)
+            if reason is None:
+                way = kind(body, causal=causal)
+                reason = _difference(way, self.plain, body)
+                if reason is None:
+                    self.way = way
+                    return
+            reasons.append(reason)
+        logger.warning(
+            "%s: texts are padded, and prefixes that they share are read for each of them: %s", name, "; ".join(reasons)
+        )
+
+    def way_for(self, longest: int):
+        """The way to read texts of at most `longest` tokens, prefixes included."""
+        return self.way if self.longest is None or longest <= self.longest else self.plain
+
+
+def _kinds(body: nn.Module) -> list:
+    if body.device.type != "cpu":
+        return [Library] if body.device.type == "cuda" else []
+    return [Bert if body.config.model_type == "bert" else Decoder, Library]
+
+
+def _window(config) -> int | None:
+    """Tokens up to which every layer sees the whole text."""
+    window = getattr(config, "sliding_window", None)
+    layers = getattr(config, "layer_types", None) or [
+        "sliding_attention"
+    ]  # a model without kinds of layers has one kind
+    return window - 1 if window and "sliding_attention" in layers else None
+
+
+@torch.inference_mode()
+def _difference(way, plain: Padded, body: nn.Module) -> str | None:
+    """How `way` differs from the padded forward beyond rounding, or None."""
+    words = body.config.vocab_size
+    rows = [[(7 * place + 3 * length + 1) % words for place in range(length)] for length in _LENGTHS]
+    try:
+        expected = plain.pooled(Pack(rows, body.device), "last").float()
+        found = [way.pooled(Pack(rows, body.device), "last")]
+        if way.continues:
+            joint = [(11 * place + 5) % words for place in range(6)]
+            whole = plain.pooled(Pack([joint + row for row in rows], body.device), "last").float()
+            known = way.prefixes(Pack([joint], body.device))
+            belongs, offsets = np.zeros(len(rows), dtype=np.int64), np.full(len(rows), len(joint))
+            continued = Pack(rows, body.device, prefixes=belongs, offsets=offsets)
+            found.append(way.pooled(continued, "last", known))
+            expected = torch.cat([expected, whole])
+    except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
+        return f"{type(way).__name__} failed: {error}"
+    difference = (torch.cat(found).float() - expected).abs().max() / expected.abs().max()
+    tolerance = _TOLERANCE[body.dtype]
+    if not difference <= tolerance:
+        return f"{type(way).__name__} differs from the library's forward by {difference:.1e}, more than {tolerance:.0e}"
+    return None

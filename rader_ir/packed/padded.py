@@ -1,0 +1,44 @@
+"""The plain way, for architectures that cannot read packs: texts padded on the right, read whole by the library's forward."""
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pad_sequence
+
+from rader_ir.packed.packs import Pack
+
+
+class Padded:
+    """A model's own forward over the texts of a pack, padded.
+
+    Args:
+        model: without a head, in evaluation.
+    """
+
+    continues = False  # texts are read whole
+
+    def __init__(self, model: nn.Module):
+        self.model = model
+        self.options = {"use_cache": False} if getattr(model.config, "use_cache", False) else {}
+
+    def pooled(self, pack: Pack, pooling: str, prefixes: None = None) -> torch.Tensor:
+        """One state per text, [n, D], in the order of the rows; pooling as `Pack.pooled`. Texts continue no prefixes here."""
+        inputs = padded(pack, self.model.config.pad_token_id)
+        hidden = self.model(**inputs, **self.options).last_hidden_state
+        lengths = inputs["attention_mask"].sum(dim=1)
+        if pooling == "mean":
+            weights = inputs["attention_mask"].unsqueeze(-1).float()
+            return (hidden.float() * weights).sum(dim=1) / lengths.unsqueeze(-1)
+        places = lengths - 1 if pooling == "last" else torch.zeros_like(lengths)
+        return hidden[torch.arange(len(pack), device=hidden.device), places]
+
+
+def padded(pack: Pack, pad_id: int) -> dict[str, torch.Tensor]:
+    """`input_ids`, `attention_mask` and, where the pack has types, `token_type_ids`, each [n, T], in the order of the rows."""
+    rows = pack.by_text(pack.ids)
+    inputs = {
+        "input_ids": pad_sequence(rows, batch_first=True, padding_value=pad_id),
+        "attention_mask": pad_sequence([torch.ones_like(row) for row in rows], batch_first=True),
+    }
+    if pack.types is not None:
+        inputs["token_type_ids"] = pad_sequence(pack.by_text(pack.types), batch_first=True)
+    return inputs
