@@ -68,10 +68,20 @@ class TextTokens:
             raise ValueError(f"{wrong[:60]!r} cannot be written as UTF-8; mend the text where it was read") from error
 
     def texts(self, texts: Sequence[str], max_length: int) -> Ids:
-        """Ids of whole texts, forms already filled, cut on the right to `max_length` with the end kept."""
+        """Ids of whole texts, forms already filled, cut on the right to `max_length` with the end kept.
+
+        Raises:
+            ValueError: a text without any token.
+        """
         room = max_length - len(self.head) - len(self.tail)
         bodies = self._encode(texts)
-        return Ids([self.head + body[:room] + self.tail for body in bodies], sum(len(body) > room for body in bodies))
+        rows = [self.head + body[:room] + self.tail for body in bodies]
+        if not all(rows):
+            raise ValueError(
+                f"text {texts[rows.index([])]!r} has no tokens, and checkpoint {self.checkpoint.name!r} adds none of its own; "
+                "leave the text out, or give the checkpoint an end token (eos: append)"
+            )
+        return Ids(rows, sum(len(body) > room for body in bodies))
 
     def pairs(self, queries: Sequence[str], docs: Sequence[str], instruction: str, max_length: int) -> Ids:
         """Ids of each query and document in the checkpoint's `pair_form`; only the document is cut.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from rader_ir.checkpoints import read_folder
-from rader_ir.tokens import TextTokens, batches, for_each_batch
+from rader_ir.tokens import TextTokens, ahead, batches, for_each_batch
 
 
 def tokens_of(folder):
@@ -57,6 +57,33 @@ def test_an_end_that_the_tokenizer_appends_is_not_doubled(tiny_qwen2, tmp_path):
 def test_a_tokenizer_without_an_end(tiny_bert):
     with pytest.raises(ValueError, match="appends an end token, and its tokenizer has none"):
         TextTokens(AutoTokenizer.from_pretrained(tiny_bert), replace(read_folder(tiny_bert), eos="append"))
+
+
+def test_a_text_without_any_token_is_refused(tiny_qwen2):
+    checkpoint = replace(read_folder(tiny_qwen2), eos="tokenizer")
+    tokens = TextTokens(AutoTokenizer.from_pretrained(tiny_qwen2), checkpoint)
+    assert tokens.texts(["a"], 5).truncated == 0
+    with pytest.raises(
+        ValueError, match=r"text '' has no tokens, and checkpoint .* adds none of its own; leave the text out"
+    ):
+        tokens.texts(["a", ""], 5)
+
+
+def test_items_are_made_ahead_in_order_and_errors_arrive():
+    made = []
+
+    def items():
+        for i in range(4):
+            made.append(i)
+            yield i
+        raise ValueError("the fifth")
+
+    seen = ahead(items())
+    assert next(seen) == 0
+    with pytest.raises(ValueError, match="the fifth"):
+        for i in seen:
+            assert i in made
+    assert made == [0, 1, 2, 3]
 
 
 def test_pairs_are_the_joined_string_and_only_the_document_is_cut(tiny_qwen2):
