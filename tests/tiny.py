@@ -38,18 +38,21 @@ SHAPE = dict(
 )
 
 
-def byte_level_tokenizer(special: list[str], bos: str | None = None) -> Tokenizer:
-    """A byte-level BPE tokenizer as Qwen and Llama 3 have, with `special` tokens; `bos`, if given, is put first."""
+def byte_level_tokenizer(special: list[str], bos: str | None = None, *, texts=SENTENCES, size=400) -> Tokenizer:
+    """A byte-level BPE tokenizer as Qwen and Llama 3 have, with `special` tokens; `bos`, if given, is put first.
+
+    It is trained on `texts` until it knows `size` tokens, or until they give no more.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400,
+        vocab_size=size,
         special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = (
         processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, tokenizer.token_to_id(bos))])
         if bos
@@ -60,11 +63,16 @@ def byte_level_tokenizer(special: list[str], bos: str | None = None) -> Tokenize
 
 def qwen2(folder: Path, *, eos="<|im_end|>", pad="<|endoftext|>", labels: int | None = None, seed=0, **config) -> Path:
     """A two-layer Qwen2: an encoder, or with `labels` a classification head. gte-Qwen2 has eos == pad."""
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=byte_level_tokenizer(special), eos_token=eos, pad_token=pad, padding_side="right"
-    )
+    tokenizer = qwen2_tokenizer(eos=eos, pad=pad)
     return _save(folder, tokenizer, Qwen2Config, Qwen2Model, Qwen2ForSequenceClassification, labels, seed, config)
+
+
+def qwen2_tokenizer(*, eos="<|im_end|>", pad="<|endoftext|>", **options) -> PreTrainedTokenizerFast:
+    """Qwen2's kind of tokenizer; `options` as `byte_level_tokenizer`."""
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=byte_level_tokenizer(special, **options), eos_token=eos, pad_token=pad, padding_side="right"
+    )
 
 
 def llama(folder: Path, *, labels: int | None = None, seed=0, **config) -> Path:
