@@ -8,8 +8,9 @@ import argparse
 import gc
 import json
 import statistics
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,33 +52,54 @@ def arguments(doc: str, *, rounds: int) -> argparse.ArgumentParser:
     return parser
 
 
+def clock(threads: int) -> Callable[[], float]:
+    """What to time with: for one thread CPU seconds, which other processes hardly lengthen; for several, wall time."""
+    return time.process_time if threads == 1 else time.perf_counter
+
+
 def take_turns(
-    ways: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+    ways: Mapping[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+    *,
+    warm: int = 1,
 ) -> dict[str, float]:
-    """Median seconds of each way by `clock`, over `rounds` turns after one that is not counted."""
+    """Median seconds of each way by `clock`, over `rounds` turns after `warm` that are not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(rounds + 1):
+    for turn in range(warm + rounds):
         for name, way in ways.items():
             gc.collect()
             start = clock()
             way()
-            if turn:
+            if turn >= warm:
                 seconds[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def report(rows: Sequence[Row], file: Path | None) -> None:
-    """Print a Markdown table; write `file`, if one is given, as {"rows": [...], "machine": ..., "versions": {...}}."""
+def report(rows: Iterable[Row], file: Path | None) -> None:
+    """Print a Markdown table; write `file`, if one is given, as {"rows": [...], "machine": ..., "versions": {...}}.
+
+    Each row is told on stderr, and the file written anew, as it comes: a call that is cut short leaves what it measured.
+    """
+    told = []
+    for row in rows:
+        told.append(row)
+        print(f"{row.row}: {row.ratio:.2f} against {row.peer_name}", file=sys.stderr, flush=True)
+        if file is not None:
+            save(told, file)
     print(
         "| row | threads | ours | peer | ratio | goal | exactness | of the ceiling |\n|---|---|---|---|---|---|---|---|"
     )
-    for row in rows:
+    for row in told:
         goal = "-" if row.goal is None else f"{row.goal:g}"
         share = "-" if row.ceiling_fraction is None else f"{100 * row.ceiling_fraction:.0f} %"
         print(
             f"| {row.row} | {row.threads} | {row.ours:.4g} | {row.peer_name} {row.peer:.4g} | {row.ratio:.2f} | {goal} "
             f"| {row.exactness} | {share} |"
         )
-    if file is not None:
-        told = {"rows": [asdict(row) for row in rows], "machine": machine.description(), "versions": machine.versions()}
-        file.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def save(rows: Sequence[Row], file: Path) -> None:
+    """Write `rows` with the machine and the versions that they were measured with."""
+    told = {"rows": [asdict(row) for row in rows], "machine": machine.description(), "versions": machine.versions()}
+    file.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
