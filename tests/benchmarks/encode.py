@@ -193,15 +193,16 @@ def memory_rows(ways: dict[str, Encode], folder: str, texts: Texts) -> Iterator[
 def measure(quick: bool, rounds: int) -> Iterator[Row]:
     """All rows, those with goals first."""
     from rader_ir.checkpoints import find_checkpoint
+    from rader_ir.threads import usable_processors
     from rader_ir.weights import fetch
 
     folder = str(fetch(find_checkpoint("minilm")).folder)
     ways = open_ways(folder)
     texts = load_texts(folder, *((256, 64) if quick else (1024, 256)))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_processors()
     for kind, threads in (("short", 1), ("long", 2), ("long", 1), ("short", 2)):
         if threads > cores:
-            print(f"rows of {threads} threads are left out: {cores} core here", file=sys.stderr)
+            print(f"rows of {threads} threads are left out: one processor here", file=sys.stderr)
         else:
             yield from speed_rows(ways, folder, texts[kind], threads, rounds)
     yield from memory_rows(ways, folder, texts["long"])

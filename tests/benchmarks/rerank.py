@@ -157,9 +157,10 @@ class Bench:
 
 def measure(quick: bool, rounds: int) -> Iterator[Row]:
     """All rows, one thread first."""
+    from rader_ir.threads import usable_processors
     from tests.benchmarks.made import decoder
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_processors()
     with tempfile.TemporaryDirectory() as scratch:
         folder = decoder(Path(scratch) / "reranker", labels=1, **SHAPE)
         bench = Bench(folder, documents=50 if quick else 100, checked=16 if quick else 100)
@@ -168,7 +169,7 @@ def measure(quick: bool, rounds: int) -> Iterator[Row]:
             yield from bench.speed_rows(query, document, 1, turns)
         yield from bench.memory_rows()
         if cores < 2:
-            print("rows of two threads are left out: one core here", file=sys.stderr)
+            print("rows of two threads are left out: one processor here", file=sys.stderr)
             return
         for query, document in [REMEMBERED] if quick else GOALS:
             yield from bench.speed_rows(query, document, 2, 1 if quick else rounds)
