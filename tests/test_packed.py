@@ -21,7 +21,7 @@ from rader_ir.packed.bert import Bert
 from rader_ir.packed.decoder import Decoder
 from rader_ir.packed.engine import _difference
 from rader_ir.packed.library import NAME, Library
-from rader_ir.packed.linear import joined, linear
+from rader_ir.packed.linear import Linear, joined
 from rader_ir.packed.padded import Padded
 
 CPU = torch.device("cpu")
@@ -221,11 +221,13 @@ def test_linear_layers_equal_torch(monkeypatch):
         (dict(activation="relu"), product.relu()),
         (dict(add=residual), product + residual),
     ]
-    for options, right in cases:
-        assert (linear(states, weight, bias, **options) - right).abs().max() < 1e-5
+    layers = [Linear(weight, bias), Linear(weight, bias, laid_out=True)]
     monkeypatch.setattr("rader_ir.packed.linear._ONEDNN", False)
-    for options, right in cases:
-        assert (linear(states, weight, bias, **options) - right).abs().max() < 1e-5
+    layers.append(Linear(weight, bias, laid_out=True))
+    assert not layers[-1].onednn
+    for layer in layers:
+        for options, right in cases:
+            assert (layer(states, **options) - right).abs().max() < 1e-5
 
 
 def test_joined_layers_go_on_with_views():

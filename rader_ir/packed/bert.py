@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from rader_ir.packed.attention import attend
-from rader_ir.packed.linear import joined, linear
+from rader_ir.packed.linear import Linear, joined, worth_laying_out
 from rader_ir.packed.packs import Pack
 
 ACTIVATIONS = ("gelu", "relu")
@@ -19,12 +19,11 @@ ACTIVATIONS = ("gelu", "relu")
 
 @dataclass(frozen=True)
 class _Layer:
-    weight: torch.Tensor  # of queries, keys and values
-    bias: torch.Tensor
-    out: nn.Linear
+    reads: Linear  # queries, keys and values
+    out: Linear
     attended: nn.LayerNorm
-    up: nn.Linear
-    down: nn.Linear
+    up: Linear
+    down: Linear
     fed: nn.LayerNorm
 
 
@@ -39,7 +38,8 @@ class Bert:
     def __init__(self, model: nn.Module, *, causal: bool = False):
         self.continues = causal
         self.embeddings, self.config = model.embeddings, model.config
-        self.layers = [_layer(layer) for layer in model.encoder.layer]
+        laid_out = worth_laying_out(model)
+        self.layers = [_layer(layer, laid_out) for layer in model.encoder.layer]
 
     @staticmethod
     def refusal(config) -> str | None:
@@ -59,11 +59,10 @@ class Bert:
         states = self._embedded(pack)
         width = states.shape[1] // heads
         for layer in self.layers:
-            mixed = linear(states, layer.weight, layer.bias).view(len(states), 3, heads, width)
+            mixed = layer.reads(states).view(len(states), 3, heads, width)
             seen = attend(mixed[:, 0], mixed[:, 1], mixed[:, 2], pack, causal=False, scale=width**-0.5)
-            states = layer.attended(linear(seen.view_as(states), layer.out.weight, layer.out.bias, add=states))
-            fed = linear(states, layer.up.weight, layer.up.bias, activation=self.config.hidden_act)
-            states = layer.fed(linear(fed, layer.down.weight, layer.down.bias, add=states))
+            states = layer.attended(layer.out(seen.view_as(states), add=states))
+            states = layer.fed(layer.down(layer.up(states, activation=self.config.hidden_act), add=states))
         return states
 
     def _embedded(self, pack: Pack) -> torch.Tensor:
@@ -75,8 +74,12 @@ class Bert:
         return tables.LayerNorm(states)
 
 
-def _layer(layer: nn.Module) -> _Layer:
+def _layer(layer: nn.Module, laid_out: bool) -> _Layer:
     reads = layer.attention.self
-    weight, bias = joined([reads.query, reads.key, reads.value])
-    writes, up, down = layer.attention.output, layer.intermediate, layer.output
-    return _Layer(weight, bias, writes.dense, writes.LayerNorm, up.dense, down.dense, down.LayerNorm)
+    joint = Linear(*joined([reads.query, reads.key, reads.value]), laid_out=laid_out)
+    writes, down = layer.attention.output, layer.output
+    out, up, down_product = (
+        Linear(part.weight, part.bias, laid_out=laid_out)
+        for part in (writes.dense, layer.intermediate.dense, down.dense)
+    )
+    return _Layer(joint, out, writes.LayerNorm, up, down_product, down.LayerNorm)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from rader_ir.packed.attention import Prefixes, attend
-from rader_ir.packed.linear import joined, linear
+from rader_ir.packed.linear import Linear, joined, worth_laying_out
 from rader_ir.packed.packs import Pack
 
 MODEL_TYPES = ("qwen2", "qwen3", "llama", "mistral")
@@ -22,14 +22,13 @@ FIXED_ROTATIONS = ("default", "linear", "llama3", "yarn")
 @dataclass(frozen=True)
 class _Layer:
     before: nn.Module  # norm
-    weight: torch.Tensor  # of queries, keys and values
-    bias: torch.Tensor | None
+    reads: Linear  # queries, keys and values
     norms: tuple[nn.Module, nn.Module] | None  # of queries and of keys, in each head (Qwen3)
-    out: nn.Linear
+    out: Linear
     between: nn.Module  # norm
-    gate: nn.Linear
-    up: nn.Linear
-    down: nn.Linear
+    gate: Linear
+    up: Linear
+    down: Linear
 
 
 class Decoder:
@@ -47,7 +46,8 @@ class Decoder:
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.width = getattr(config, "head_dim", None) or config.hidden_size // self.heads
         self.scale = self.width**-0.5
-        self.layers = [_layer(layer) for layer in model.layers]
+        laid_out = worth_laying_out(model)
+        self.layers = [_layer(layer, laid_out) for layer in model.layers]
 
     @staticmethod
     def refusal(config) -> str | None:
@@ -86,7 +86,7 @@ class Decoder:
             kept.values.append(pack.by_text(value))
             if number < len(self.layers) - 1:
                 seen = attend(query, key, value, pack, causal=self.causal, scale=self.scale)
-                states = _fed(layer, linear(seen.flatten(1), layer.out.weight, layer.out.bias, add=states))
+                states = _fed(layer, layer.out(seen.flatten(1), add=states))
         return kept
 
     def _hidden(self, pack: Pack, wanted: torch.Tensor | None, prefixes: Prefixes | None) -> torch.Tensor:
@@ -97,7 +97,7 @@ class Decoder:
                 query, states = query[wanted], states[wanted]
             known = None if prefixes is None else prefixes.layer(number)
             seen = attend(query, key, value, pack, causal=self.causal, scale=self.scale, prefixes=known)
-            states = _fed(layer, linear(seen.flatten(1), layer.out.weight, layer.out.bias, add=states))
+            states = _fed(layer, layer.out(seen.flatten(1), add=states))
         return self.model.norm(states)
 
     def _start(self, pack: Pack) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
@@ -108,7 +108,7 @@ class Decoder:
 
     def _projected(self, layer: _Layer, states: torch.Tensor, turns) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Queries, keys and values, each [N, heads, head dimension], the first two turned by their positions."""
-        mixed = linear(layer.before(states), layer.weight, layer.bias).view(len(states), -1, self.width)
+        mixed = layer.reads(layer.before(states)).view(len(states), -1, self.width)
         query, key, value = mixed.split([self.heads, self.kv_heads, self.kv_heads], dim=1)
         if layer.norms is not None:
             query, key = layer.norms[0](query), layer.norms[1](key)
@@ -128,14 +128,17 @@ def _turned(states: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> t
 def _fed(layer: _Layer, states: torch.Tensor) -> torch.Tensor:
     """The feed-forward half of a layer (SwiGLU, arXiv:2002.05202), residual added."""
     normed = layer.between(states)
-    gate = functional.silu(linear(normed, layer.gate.weight, layer.gate.bias), inplace=True)
-    gate *= linear(normed, layer.up.weight, layer.up.bias)
-    return linear(gate, layer.down.weight, layer.down.bias, add=states)
+    gate = functional.silu(layer.gate(normed), inplace=True)
+    gate *= layer.up(normed)
+    return layer.down(gate, add=states)
 
 
-def _layer(layer: nn.Module) -> _Layer:
+def _layer(layer: nn.Module, laid_out: bool) -> _Layer:
     reads, feeds = layer.self_attn, layer.mlp
-    weight, bias = joined([reads.q_proj, reads.k_proj, reads.v_proj])
+    joint = Linear(*joined([reads.q_proj, reads.k_proj, reads.v_proj]), laid_out=laid_out)
     norms = (reads.q_norm, reads.k_norm) if hasattr(reads, "q_norm") else None
-    before, between = layer.input_layernorm, layer.post_attention_layernorm
-    return _Layer(before, weight, bias, norms, reads.o_proj, between, feeds.gate_proj, feeds.up_proj, feeds.down_proj)
+    out, gate, up, down = (
+        Linear(part.weight, part.bias, laid_out=laid_out)
+        for part in (reads.o_proj, feeds.gate_proj, feeds.up_proj, feeds.down_proj)
+    )
+    return _Layer(layer.input_layernorm, joint, norms, out, layer.post_attention_layernorm, gate, up, down)

@@ -13,29 +13,45 @@ from torch.nn import functional
 
 _ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 _DTYPES = (torch.float32, torch.bfloat16)
+_LAID_OUT_BYTES = 1 << 28
 
 
-def linear(
-    states: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    *,
-    activation: str = "none",
-    add: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """`activation(states @ weight.T + bias)`, or that without an activation plus `add`.
+class Linear:
+    """One linear layer.
 
-    states: [N, D], contiguous; weight: [E, D]; bias: [E]; add: [N, E]; activation: "none", "gelu" or "relu" -> [N, E].
+    Args:
+        weight: [E, D].
+        bias: [E], or None.
+        laid_out: whether to hold the weight a second time, laid out for oneDNN, which reads it faster than it finds it.
     """
-    if _ONEDNN and states.device.type == "cpu" and states.dtype in _DTYPES:
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, *, laid_out: bool = False):
+        self.onednn = _ONEDNN and weight.device.type == "cpu" and weight.dtype in _DTYPES
+        lays_out = self.onednn and laid_out and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, None) if lays_out else weight
+        self.bias = bias
+
+    def __call__(
+        self, states: torch.Tensor, *, activation: str = "none", add: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """`activation(states @ weight.T + bias)`, or that without an activation plus `add`.
+
+        states: [N, D], contiguous; add: [N, E]; activation: "none", "gelu" or "relu" -> [N, E].
+        """
+        if self.onednn and add is not None:
+            return torch.ops.mkldnn._linear_pointwise.binary(states, add, self.weight, self.bias, "add")
+        if self.onednn:
+            form = "none" if activation == "gelu" else ""  # GELU by the error function
+            return torch.ops.mkldnn._linear_pointwise(states, self.weight, self.bias, activation, [], form)
+        product = functional.linear(states, self.weight, self.bias)
         if add is not None:
-            return torch.ops.mkldnn._linear_pointwise.binary(states, add, weight, bias, "add")
-        form = "none" if activation == "gelu" else ""  # GELU by the error function
-        return torch.ops.mkldnn._linear_pointwise(states, weight, bias, activation, [], form)
-    product = functional.linear(states, weight, bias)
-    if add is not None:
-        return product.add_(add)
-    return product if activation == "none" else getattr(functional, activation)(product)
+            return product.add_(add)
+        return product if activation == "none" else getattr(functional, activation)(product)
+
+
+def worth_laying_out(model: nn.Module) -> bool:
+    """Whether a model is so small that its linear weights may be held twice."""
+    return sum(part.weight.nbytes for part in model.modules() if isinstance(part, nn.Linear)) <= _LAID_OUT_BYTES
 
 
 def joined(layers: Sequence[nn.Linear]) -> tuple[torch.Tensor, torch.Tensor | None]:
