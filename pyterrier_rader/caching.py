@@ -13,6 +13,7 @@ import pandas as pd
 import pyterrier as pt
 
 from pyterrier_rader import frames
+from pyterrier_rader.columns import texts
 from pyterrier_rader.configured import Configured, CutsRanks, check_count, shown_as
 
 _NEEDED = ("fingerprint", "instructions", "num_results", "query_field", "text_field")
@@ -48,7 +49,7 @@ class CachedScores(Configured, CutsRanks, pt.Transformer):
         pt.validate.result_frame(inp, extra_columns=[self.scorer.query_field, self.scorer.text_field], context=self)
         if inp.empty:
             return frames.no_results(inp)
-        frames.texts(inp, self.scorer.text_field)  # what is wrong is an error whether or not its score is known
+        texts(inp, self.scorer.text_field)  # what is wrong is an error whether or not its score is known
         frames.topics(inp, self.scorer.query_field)
         scores = self._scores(frames.without_scores(inp).drop(columns=["query_vec", "doc_vec"], errors="ignore"))
         return frames.with_scores(inp, frames.group(inp), scores, self.num_results or self.scorer.num_results)

@@ -14,6 +14,7 @@ import pyterrier as pt
 
 from pyterrier_rader import frames, live
 from pyterrier_rader.artifacts import text_of
+from pyterrier_rader.columns import distinct, texts
 from pyterrier_rader.configured import Configured, CutsRanks, KeepsRows, check_count, shown_as
 from pyterrier_rader.provenance import check_same, described, stacked
 from rader_ir.bright import instruction as bright_instruction
@@ -151,15 +152,15 @@ class RaDeREncoder(Configured, pt.Transformer):
         """The vector of each row's query, [n] of float32 [d]; equal queries are encoded once."""
         queries = frames.filled(frame, self.query_field).tolist()
         instructions = self.instructions(frame)
-        codes, unique = frames.distinct(queries if instructions is None else zip(queries, instructions, strict=True))
-        asked, told = (unique, None) if instructions is None else map(list, zip(*unique, strict=True))
+        codes, unique = distinct(queries if instructions is None else zip(queries, instructions, strict=True))
+        asked, told = (unique.tolist(), None) if instructions is None else map(list, zip(*unique, strict=True))
         rows = described(self.model().encode_queries(asked, told), self.describe())
         return [rows[code] for code in codes]
 
     def doc_vectors(self, frame: pd.DataFrame) -> list[np.ndarray]:
         """The vector of each row's document, [n] of float32 [d]; equal texts are encoded once."""
-        codes, unique = frames.distinct(frames.texts(frame, self.text_field))
-        rows = described(self.model().encode_docs(unique), self.describe())
+        codes, unique = distinct(texts(frame, self.text_field))
+        rows = described(self.model().encode_docs(unique.tolist()), self.describe())
         return [rows[code] for code in codes]
 
     def text_scores(self, frame: pd.DataFrame, groups: frames.Groups) -> np.ndarray:

@@ -4,17 +4,17 @@ A frame is factorised once; what follows are integer codes and numpy, never a Py
 frames leave here in one order: qid, then score from high to low, then docno; ranks start at 0 and scores are float64.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pyterrier as pt
 
+from pyterrier_rader.columns import NAMED, differing, distinct, refuse, texts
 from rader_ir.runs import Run
 
 Score = Callable[[Sequence[str], Sequence[Sequence[str]]], Sequence[np.ndarray]]
-_NAMED = 5  # how many offending ids an error names
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def filled(frame: pd.DataFrame, field: str, otherwise: str | None = None) -> np.
     groups = group(frame)
     rows = _first_known(known, groups.codes, len(groups.qids))
     if otherwise is None:
-        _refuse(groups.qids[~known[rows]], "qid", _no_query(field))
+        refuse(groups.qids[~known[rows]], "qid", _no_query(field))
     found = np.where(known[rows], values[rows], otherwise)
     return np.where(known, values, found[groups.codes])
 
@@ -93,32 +93,6 @@ def with_column(frame: pd.DataFrame, name: str, values: list) -> pd.DataFrame:
     )
 
 
-def texts(frame: pd.DataFrame, field: str) -> np.ndarray:
-    """Column `field` of a frame with docnos, object [n] of str.
-
-    Raises:
-        ValueError: a text is missing or no string; names the docnos.
-    """
-    values = frame[field].to_numpy(dtype=object)
-    wrong = np.fromiter((not isinstance(value, str) for value in values), dtype=bool, count=len(values))
-    _refuse(
-        frame["docno"].to_numpy(dtype=object)[wrong],
-        "docno",
-        f"no text in column {field!r}; put a text loader such as TextLoader before this step, or mend the corpus",
-    )
-    return values
-
-
-def distinct(values: Iterable[Hashable]) -> tuple[np.ndarray, list]:
-    """Which of the distinct values each one is, int [n], and these, in the order of their first appearance.
-
-    Not `pd.factorize`: that of pandas 2 reads a text up to its first null character.
-    """
-    place: dict[Hashable, int] = {}
-    codes = np.array([place.setdefault(value, len(place)) for value in values], dtype=np.int64)
-    return codes, list(place)
-
-
 def per_query(frame: pd.DataFrame, groups: Groups) -> pd.DataFrame:
     """One row per query, sorted by qid: each query column's first value among the query's rows."""
     return _collapsed(frame[_query_columns(frame)], groups.codes, len(groups.qids))
@@ -128,17 +102,29 @@ def topics(frame: pd.DataFrame, field: str) -> pd.DataFrame:
     """One row per query of a query frame, sorted by qid, with all columns but score and rank.
 
     Raises:
-        ValueError: a query has no value in `field` on any row, or two texts that differ; names the qids.
+        ValueError: as `queries`.
     """
     groups = group(frame)
-    rows = _collapsed(without_scores(frame), groups.codes, len(groups.qids))
-    _refuse(rows["qid"][rows[field].isna()], "qid", _no_query(field))
-    given, first = frame[field].to_numpy(dtype=object), rows[field].to_numpy(dtype=object)
-    if all(isinstance(value, str) for value in first):
-        other = frame[field].notna().to_numpy() & (given != first[groups.codes])
+    queries(frame, groups, field)
+    return _collapsed(without_scores(frame), groups.codes, len(groups.qids))
+
+
+def queries(frame: pd.DataFrame, groups: Groups, field: str) -> list:
+    """Each query's value in column `field`, [q] in the order of `groups`.
+
+    Raises:
+        ValueError: a query has no value on any row, or two texts that differ; names the qids.
+    """
+    column = frame[field]
+    known = column.notna().to_numpy()
+    first = _first_known(known, groups.codes, len(groups.qids))
+    refuse(groups.qids[~known[first]], "qid", _no_query(field))
+    values = column.take(first).tolist()
+    if all(isinstance(value, str) for value in values):
+        other = known & differing(column, first[groups.codes])
         two = f"rows of one query differ in column {field!r}; give each query text a qid of its own"
-        _refuse(groups.qids[groups.codes[other]], "qid", two)
-    return rows
+        refuse(groups.qids[groups.codes[other]], "qid", two)
+    return values
 
 
 def spread(frame: pd.DataFrame, groups: Groups) -> pd.DataFrame:
@@ -159,25 +145,19 @@ def score_pairs(frame: pd.DataFrame, groups: Groups, score: Score, *, query_fiel
     codes, unique = distinct(texts(frame, text_field))
     earlier = frame["rank"].to_numpy() if "rank" in frame.columns else np.zeros(len(frame), dtype=int)
     order = np.lexsort((earlier, groups.codes))
-    pairs = groups.codes[order] * len(unique) + codes[order]
-    _, first, inverse = np.unique(pairs, return_index=True, return_inverse=True)
-    asked = np.sort(first)  # first occurrences, in the order of the earlier stage
-    rows = order[asked]
-    ends = np.cumsum(np.bincount(groups.codes[rows], minlength=len(groups.qids)))
-    docs = [[unique[code] for code in part] for part in np.split(codes[rows], ends[:-1])]
-    queries = topics(frame[["qid", query_field]], query_field)[query_field].tolist()
-    answer = _flat(score(queries, docs), docs, groups.qids)
+    pairs, asked = pd.factorize((groups.codes * len(unique) + codes)[order])  # first occurrences, in the earlier order
+    of_query, text = np.divmod(asked, len(unique))
+    docs = [part.tolist() for part in _split(unique[text], np.bincount(of_query, minlength=len(groups.qids)))]
+    answer = _flat(score(queries(frame, groups, query_field), docs), docs, groups.qids)
     scores = np.empty(len(frame))
-    scores[order] = answer[np.searchsorted(asked, first)[inverse]]
+    scores[order] = answer[pairs]
     return scores
 
 
 def with_scores(frame: pd.DataFrame, groups: Groups, scores: np.ndarray, depth: int | None = None) -> pd.DataFrame:
     """`frame` with `scores` [n] and ranks in place of earlier ones, in ranked order, each query cut to `depth`."""
     scores = np.asarray(scores, dtype=np.float64)
-    docnos, _ = pd.factorize(frame["docno"], sort=True)
-    order = np.lexsort((docnos, -scores, groups.codes))
-    ranks = _positions(groups.sizes)
+    order, ranks = _ranked(frame["docno"], groups, scores), _positions(groups.sizes)
     if depth is not None:
         order, ranks = order[ranks < depth], ranks[ranks < depth]
     kept = spread(frame, groups).drop(columns=["score", "rank"], errors="ignore").take(order).reset_index(drop=True)
@@ -264,9 +244,28 @@ def _collapsed(frame: pd.DataFrame, codes: np.ndarray, size: int) -> pd.DataFram
     return pd.DataFrame({name: frame[name].take(rows[name]).reset_index(drop=True) for name in frame.columns})
 
 
+def _ranked(docnos: pd.Series, groups: Groups, scores: np.ndarray) -> np.ndarray:
+    """The rows by query, then score from high to low, then docno, then as they stand; int [n]."""
+    by_score = np.argsort(-scores)
+    codes = groups.codes[by_score].astype(np.min_scalar_type(len(groups.qids)))  # small integers are sorted by radix
+    order = by_score[np.argsort(codes, kind="stable")]
+    falls = (np.diff(groups.codes[order]) > 0) | (scores[order[1:]] < scores[order[:-1]])
+    tied = ~np.append(falls, True) | ~np.append(True, falls)
+    if tied.any():  # docnos are compared only where they decide
+        rows = np.sort(order[tied])
+        names, _ = pd.factorize(docnos.take(rows), sort=True)
+        order[tied] = rows[np.lexsort((names, -scores[rows], groups.codes[rows]))]
+    return order
+
+
 def _positions(sizes: np.ndarray) -> np.ndarray:
     """0, 1, ... within each of the lists that lie one behind another, int [sum of sizes]."""
     return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
+def _split(values: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+    """The lists that lie one behind another."""
+    return np.split(values, np.cumsum(sizes)[:-1])
 
 
 def _query_columns(frame: pd.DataFrame) -> list[str]:
@@ -288,10 +287,10 @@ def _flat(answer: Sequence[np.ndarray], docs: Sequence[Sequence[str]], qids: np.
     sizes = [len(scores) for scores in answer]
     if sizes != [len(texts) for texts in docs]:
         raise ValueError(
-            f"the model gave {sizes[:_NAMED]} scores for {[len(t) for t in docs][:_NAMED]} documents per query"
+            f"the model gave {sizes[:NAMED]} scores for {[len(t) for t in docs][:NAMED]} documents per query"
         )
     flat = np.concatenate([np.asarray(scores, dtype=np.float64) for scores in answer])
-    _refuse(
+    refuse(
         np.repeat(qids, sizes)[np.isnan(flat)], "qid", "the model's score is not a number; check its weights and dtype"
     )
     return flat
@@ -299,10 +298,3 @@ def _flat(answer: Sequence[np.ndarray], docs: Sequence[Sequence[str]], qids: np.
 
 def _no_query(field: str) -> str:
     return f"no value in column {field!r} on any row of a query; give it on at least one"
-
-
-def _refuse(ids: Iterable[str], name: str, what: str) -> None:
-    different = list(dict.fromkeys(ids))
-    if different:
-        shown, more = ", ".join(map(repr, different[:_NAMED])), len(different) - _NAMED
-        raise ValueError(f"{name} {shown}{f' and {more} more' if more > 0 else ''}: {what}")

@@ -14,6 +14,7 @@ import pyterrier as pt
 
 from pyterrier_rader import frames
 from pyterrier_rader.artifacts import Written, docno_of, text_of
+from pyterrier_rader.columns import distinct
 from pyterrier_rader.configured import Configured, CutsRanks, KeepsRows, check_count, shown_as
 from pyterrier_rader.encoders import RaDeREncoder
 from pyterrier_rader.exclusions import checked
@@ -224,8 +225,8 @@ class VectorLoader(Configured, KeepsRows, pt.Transformer):
         pt.validate.columns(inp, includes=["docno"], context=self)
         if inp.empty:
             return frames.typed_empty(inp, doc_vec="object")
-        codes, docnos = frames.distinct(inp["docno"])
-        vectors = described(self.index.open().doc_vectors(docnos), self.index.made_by or None)
+        codes, docnos = distinct(inp["docno"])
+        vectors = described(self.index.open().doc_vectors(docnos.tolist()), self.index.made_by or None)
         return frames.with_column(inp, "doc_vec", [vectors[code] for code in codes])
 
     def subtransformers(self) -> dict:

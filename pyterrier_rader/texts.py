@@ -10,6 +10,7 @@ import pandas as pd
 import pyterrier as pt
 
 from pyterrier_rader import frames
+from pyterrier_rader.columns import texts
 from pyterrier_rader.configured import Configured, KeepsRows, shown_as
 
 
@@ -38,7 +39,7 @@ class TextLoader(Configured, KeepsRows, pt.Transformer):
         pt.validate.columns(inp, includes=["docno"], context=self)
         if inp.empty:
             return frames.typed_empty(inp, **{self.text_field: "str"})
-        loaded = [self.texts.get(docno) for docno in inp["docno"].tolist()]
+        loaded = list(map(self.texts.get, inp["docno"].tolist()))
         out = inp.assign(**{self.text_field: pd.Series(loaded, index=inp.index, dtype=object)})
-        frames.texts(out, self.text_field)
+        texts(out, self.text_field)
         return out
