@@ -6,6 +6,7 @@ frames leave here in one order: qid, then score from high to low, then docno; ra
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import numpy as np
 import pandas as pd
@@ -129,7 +130,7 @@ def queries(frame: pd.DataFrame, groups: Groups, field: str) -> list:
 
 def spread(frame: pd.DataFrame, groups: Groups) -> pd.DataFrame:
     """Every query column's value on all rows of its query, so that no later cut loses it; a new frame if any was missing."""
-    missing = [name for name in _query_columns(frame) if frame[name].isna().any()]
+    missing = [name for name in _query_columns(frame) if name != "qid" and frame[name].isna().any()]
     if not missing:
         return frame
     rows = _collapsed(frame[missing], groups.codes, len(groups.qids)).take(groups.codes)
@@ -178,8 +179,13 @@ def with_results(topics: pd.DataFrame, lists: Sequence[tuple[Sequence[str], Sequ
 
 def excluded_rows(frame: pd.DataFrame, excluded: Mapping[str, Collection[str]]) -> np.ndarray:
     """Which rows are a document that `excluded` {qid: docnos} names for their query, bool [n]."""
-    pairs = zip(frame["qid"].astype(str), frame["docno"].astype(str), strict=True)
-    return np.fromiter((docno in excluded.get(qid, ()) for qid, docno in pairs), dtype=bool, count=len(frame))
+    groups = group(frame)
+    named = np.fromiter((str(qid) in excluded for qid in groups.qids), dtype=bool, count=len(groups.qids))
+    rows = np.flatnonzero(named[groups.codes])
+    pairs = zip(groups.qids[groups.codes[rows]], frame["docno"].take(rows).tolist(), strict=True)
+    out = np.zeros(len(frame), dtype=bool)
+    out[rows] = [str(docno) in excluded[str(qid)] for qid, docno in pairs]
+    return out
 
 
 def keep(frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
@@ -195,21 +201,27 @@ def keep(frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
 
 def to_run(frame: pd.DataFrame, column: str = "score") -> Run:
     """{qid: {docno: score}} of a result frame; of a repeated pair the highest score counts."""
-    run: Run = {}
-    rising = frame[["qid", "docno", column]].sort_values(column)
-    for qid, docno, score in zip(*(rising[name].tolist() for name in rising.columns), strict=True):
-        run.setdefault(qid, {})[docno] = score
-    return run
+    groups, scores = group(frame), frame[column].to_numpy(dtype=np.float64)
+    rising = np.lexsort((scores, groups.codes))  # the highest of a pair is written last
+    docnos = _split(frame["docno"].to_numpy(dtype=object)[rising], groups.sizes)
+    lists = zip(groups.qids, docnos, _split(scores[rising], groups.sizes), strict=True)
+    return {qid: dict(zip(names, values.tolist(), strict=True)) for qid, names, values in lists}
 
 
 def from_run(frame: pd.DataFrame, run: Run, depth: int | None = None) -> pd.DataFrame:
     """The rows of `frame` whose (qid, docno) is in `run`, with the run's scores, in ranked order."""
-    pairs = zip(frame["qid"].tolist(), frame["docno"].tolist(), strict=True)
-    scores = np.array([run.get(qid, {}).get(docno, np.nan) for qid, docno in pairs], dtype=np.float64)
-    kept = frame[~np.isnan(scores)]
-    if kept.empty:
+    groups = group(frame)
+    order = np.argsort(groups.codes, kind="stable")
+    docnos = _split(frame["docno"].to_numpy(dtype=object)[order], groups.sizes)
+    found = (map(run.get(qid, {}).get, part, repeat(np.nan)) for qid, part in zip(groups.qids, docnos, strict=True))
+    scores = np.empty(len(frame))
+    scores[order] = np.fromiter(chain.from_iterable(found), dtype=np.float64, count=len(frame))
+    kept = ~np.isnan(scores)
+    if not kept.any():
         return no_results(frame)
-    return with_scores(kept, group(kept), scores[~np.isnan(scores)], depth)
+    if not kept.all():
+        frame, groups, scores = frame[kept], Groups(groups.qids, groups.codes[kept]), scores[kept]
+    return with_scores(frame, groups, scores, depth)
 
 
 def union(results: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -231,17 +243,19 @@ def union(results: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def one_row_each(rows: pd.DataFrame) -> pd.DataFrame:
     """One row per (qid, docno), with each column's first value among the pair's rows, of a query column among the query's."""
     groups = group(rows)
-    docnos, unique = pd.factorize(rows["docno"])
-    _, firsts, pairs = np.unique(groups.codes * len(unique) + docnos, return_index=True, return_inverse=True)
-    merged = _collapsed(rows, pairs, len(firsts))
-    by_query = per_query(rows, groups).take(groups.codes[firsts]).reset_index(drop=True)
-    return merged.assign(**{name: by_query[name] for name in by_query.columns})
+    docnos, unique = pd.factorize(rows["docno"], use_na_sentinel=False)
+    codes, pairs = pd.factorize(groups.codes * len(unique) + docnos)
+    by_query = per_query(rows, groups).take(pairs // len(unique)).reset_index(drop=True)
+    by_pair = _collapsed(rows.drop(columns=by_query.columns), codes, len(pairs))
+    return pd.concat([by_query, by_pair], axis=1)[rows.columns]
 
 
 def _collapsed(frame: pd.DataFrame, codes: np.ndarray, size: int) -> pd.DataFrame:
     """One row for each of `size` groups: each column's first value that is not null, if the group has one."""
-    rows = {name: _first_known(frame[name].notna().to_numpy(), codes, size) for name in frame.columns}
-    return pd.DataFrame({name: frame[name].take(rows[name]).reset_index(drop=True) for name in frame.columns})
+    rows = frame.take(_first_known(np.ones(len(codes), dtype=bool), codes, size)).reset_index(drop=True)
+    later = {name: frame[name].notna().to_numpy() for name in rows.columns if rows[name].isna().any()}
+    found = {name: frame[name].take(_first_known(known, codes, size)) for name, known in later.items()}
+    return rows.assign(**{name: values.reset_index(drop=True) for name, values in found.items()})
 
 
 def _ranked(docnos: pd.Series, groups: Groups, scores: np.ndarray) -> np.ndarray:
@@ -264,8 +278,8 @@ def _positions(sizes: np.ndarray) -> np.ndarray:
 
 
 def _split(values: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
-    """The lists that lie one behind another."""
-    return np.split(values, np.cumsum(sizes)[:-1])
+    """The lists of these sizes that lie one behind another in `values`."""
+    return [values[end - size : end] for size, end in zip(sizes.tolist(), np.cumsum(sizes).tolist(), strict=True)]
 
 
 def _query_columns(frame: pd.DataFrame) -> list[str]:

@@ -191,7 +191,7 @@ class RaDeRRetriever(Configured, CutsRanks, pt.Transformer):
             check_same(self.index.made_by, made_by, f"{self.index.path} and the queries come from different encoders")
         return frames.with_results(topics, self._search(unique[rows], topics["qid"].astype(str)))
 
-    def _search(self, vectors: np.ndarray, qids: Iterable[str]) -> list[tuple[list[str], np.ndarray]]:
+    def _search(self, vectors: np.ndarray, qids: Iterable[str]) -> list[tuple[np.ndarray, np.ndarray]]:
         index, excluded = self.index.open(), None
         if vectors.shape[1] != index.dimension:
             raise ValueError(
@@ -201,7 +201,7 @@ class RaDeRRetriever(Configured, CutsRanks, pt.Transformer):
         if self.excluded is not None:
             excluded = [self.excluded.get(qid, ()) for qid in qids]
         found = index.search(vectors, depth=self.num_results, kind=self.kind, excluded=excluded)
-        return [([index.doc_ids[position] for position in positions], scores) for positions, scores in found]
+        return [(index.doc_ids[positions], scores) for positions, scores in found]
 
     def subtransformers(self) -> dict:
         """None: index and encoder are no stages here."""
