@@ -14,17 +14,15 @@ from rader_ir.runs import Run, check_finite, ranked
 
 def zscore(scores: np.ndarray) -> np.ndarray:
     """(score - mean) / population standard deviation, float64 [n] -> [n]; a list of equal scores gives all 0."""
-    scores = np.asarray(scores, dtype=np.float64)
-    if not _varied(scores):
-        return np.zeros_like(scores)
     scaled = minmax(scores)  # z-scores are the same after it, and a tiny spread cannot round to a deviation of 0
-    return (scaled - scaled.mean()) / scaled.std()
+    return (scaled - scaled.mean()) / scaled.std() if scaled.any() else scaled
 
 
 def minmax(scores: np.ndarray) -> np.ndarray:
     """(score - lowest) / (highest - lowest), float64 [n] -> [n] in [0, 1]; a list of equal scores gives all 0."""
     scores = np.asarray(scores, dtype=np.float64)
-    return (scores - scores.min()) / np.ptp(scores) if _varied(scores) else np.zeros_like(scores)
+    lowest, highest = (scores.min(), scores.max()) if scores.size else (0.0, 0.0)
+    return (scores - lowest) / (highest - lowest) if lowest < highest else np.zeros_like(scores)
 
 
 def unchanged(scores: np.ndarray) -> np.ndarray:
@@ -106,7 +104,7 @@ def reciprocal_rank(runs: Sequence[Run], *, k: int = 60, depth: int = 1000) -> R
 def _normalised(scores: Mapping[str, float], depth: int | None, normalise: str) -> dict[str, float]:
     rows = ranked(scores, depth)  # a fixed order, so that sums do not depend on the dict's
     values = NORMALISATIONS[normalise](np.array([score for _, score in rows], dtype=np.float64))
-    return dict(zip((doc_id for doc_id, _ in rows), values.tolist(), strict=True))
+    return {doc_id: value for (doc_id, _), value in zip(rows, values.tolist(), strict=True)}
 
 
 def _weighted(left: Mapping[str, float], right: Mapping[str, float], alpha: float, missing: str) -> dict[str, float]:
@@ -117,10 +115,6 @@ def _weighted(left: Mapping[str, float], right: Mapping[str, float], alpha: floa
         for doc_id in doc_ids
     }
     return dict(ranked(fused))
-
-
-def _varied(scores: np.ndarray) -> bool:
-    return scores.size > 0 and scores.min() < scores.max()
 
 
 def _check_choice(name: str, value: str, choices) -> None:

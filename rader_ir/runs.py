@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
+from operator import itemgetter
 from pathlib import Path
 
 from rader_ir.files import numbered_lines, read_text, replacing
@@ -116,7 +117,8 @@ def ranked(scores: Mapping[str, float], depth: int | None = None) -> list[tuple[
     """
     if depth is not None and depth < 1:
         raise ValueError(f"depth {depth} keeps no document; give 1 or more, or None for all")
-    return sorted(scores.items(), key=lambda row: (-row[1], row[0]))[:depth]
+    rows = sorted(scores.items(), key=itemgetter(0))
+    return sorted(rows, key=itemgetter(1), reverse=True)[:depth]  # stable, so ties stay by doc_id
 
 
 def cut(run: Mapping[str, Mapping[str, float]], depth: int) -> Run:
@@ -136,9 +138,9 @@ def without(run: Mapping[str, Mapping[str, float]], excluded: Mapping[str, Colle
 def check_finite(run: Mapping[str, Mapping[str, float]]) -> None:
     """Refuse, by a ValueError that names the query and document, a run with a score that is NaN or infinite."""
     for query_id, scores in run.items():
-        for doc_id, score in scores.items():
-            if not math.isfinite(score):
-                raise ValueError(f"query {query_id!r}, document {doc_id!r}: score {score!r} is not a finite number")
+        if not all(map(math.isfinite, scores.values())):
+            doc_id, score = next(row for row in scores.items() if not math.isfinite(row[1]))
+            raise ValueError(f"query {query_id!r}, document {doc_id!r}: score {score!r} is not a finite number")
 
 
 def _is_json(path) -> bool:
