@@ -66,6 +66,8 @@ def take_turns(
 ) -> dict[str, float]:
     """Median seconds of each way by `clock`, over `rounds` turns after `warm` that are not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
+    gc.collect()
+    gc.freeze()  # what lives already need not be looked through at every turn
     for turn in range(warm + rounds):
         for name, way in ways.items():
             gc.collect()
@@ -73,6 +75,7 @@ def take_turns(
             way()
             if turn >= warm:
                 seconds[name].append(clock() - start)
+    gc.unfreeze()
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
