@@ -6,6 +6,7 @@ laid out beforehand a little more. All of them take turns with what is measured,
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -39,7 +40,7 @@ class Products:
         self.rows = {inputs: torch.randn(tokens, inputs, **options) for inputs in sizes}
         self.matrices = [torch.randn(outputs, inputs, **options) for inputs, outputs in shape.linears]
 
-    @property
+    @cached_property
     def ways(self) -> dict[str, Callable[[], None]]:
         """Each way, to be timed; those that this build of torch lacks are left out."""
         linear = torch.nn.functional.linear

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ SHAPE = dict(
 # tokens of query and document
 GOALS = {(32, 64): 1.6, (128, 64): 3.2, (512, 64): 8.0, (32, 256): 1.3, (128, 256): 1.7, (512, 256): 2.6}
 REMEMBERED = (128, 64)  # where peak memory is taken
+WARM = 8  # documents that every way scores beforehand
 Score = Callable[[str, list[str]], np.ndarray]
 
 
@@ -94,16 +96,15 @@ class Bench:
 
     Args:
         documents: per query.
-        checked: of them, how many are scored beforehand, which warms up and shows the exactness.
     """
 
-    def __init__(self, folder: Path, *, documents: int, checked: int):
+    def __init__(self, folder: Path, *, documents: int):
         from transformers import AutoConfig
 
         from tests.benchmarks.arithmetic import Shape
         from tests.benchmarks.ceiling import Products
 
-        self.folder, self.documents, self.checked = folder, documents, checked
+        self.folder, self.documents = folder, documents
         self.ways = {name: opener(str(folder)) for name, opener in WAYS.items()}
         self.shape = Shape.of(AutoConfig.from_pretrained(folder))
         self.products = Products(self.shape)
@@ -128,9 +129,13 @@ class Bench:
 
         torch.set_num_threads(threads)
         text, docs = self.pairs(query, document)
-        scores = {name: way(text, docs[: self.checked]) for name, way in self.ways.items()}
-        turns = {name: lambda way=way: way(text, docs) for name, way in self.ways.items()} | self.products.ways
-        seconds = take_turns(turns, rounds, clock(threads), warm=0)
+        scores = {name: way(text, docs[:WARM]) for name, way in self.ways.items()}
+
+        def turn(name: str) -> None:
+            scores[name] = self.ways[name](text, docs)
+
+        turns = {name: partial(turn, name) for name in self.ways}
+        seconds = take_turns({**turns, **self.products.ways}, rounds, clock(threads), warm=0)
         form, end = 2, 3  # "query", ":" before the query; "document", ":" and the end token with each document
         flops = decoder_flops(self.shape, [length + end for length in lengths_of(docs)], prefix=query + form)
         ceiling = self.products.ceiling(seconds)
@@ -163,7 +168,7 @@ def measure(quick: bool, rounds: int) -> Iterator[Row]:
     cores = usable_processors()
     with tempfile.TemporaryDirectory() as scratch:
         folder = decoder(Path(scratch) / "reranker", labels=1, **SHAPE)
-        bench = Bench(folder, documents=50 if quick else 100, checked=16 if quick else 100)
+        bench = Bench(folder, documents=50 if quick else 100)
         for query, document in GOALS:
             turns = min(rounds, max(1, 500 // (query + document))) if quick else rounds
             yield from bench.speed_rows(query, document, 1, turns)
