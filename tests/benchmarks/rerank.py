@@ -168,7 +168,7 @@ def measure(quick: bool, rounds: int) -> Iterator[Row]:
     cores = usable_processors()
     with tempfile.TemporaryDirectory() as scratch:
         folder = decoder(Path(scratch) / "reranker", labels=1, **SHAPE)
-        bench = Bench(folder, documents=50 if quick else 100)
+        bench = Bench(folder, documents=40 if quick else 100)
         for query, document in GOALS:
             turns = min(rounds, max(1, 500 // (query + document))) if quick else rounds
             yield from bench.speed_rows(query, document, 1, turns)
