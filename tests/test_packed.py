@@ -1,6 +1,10 @@
 """Texts laid one behind another are read as if each were alone, by every way and for every family of models."""
 
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,12 +23,20 @@ from rader_ir.packed import Engine, Pack
 from rader_ir.packed.attention import attend
 from rader_ir.packed.bert import Bert
 from rader_ir.packed.decoder import Decoder
-from rader_ir.packed.engine import _difference
+from rader_ir.packed.engine import _difference, _tried
 from rader_ir.packed.library import NAME, Library
 from rader_ir.packed.linear import Linear, joined
 from rader_ir.packed.padded import Padded
 
 CPU = torch.device("cpu")
+OLDER = """
+import sys, torch
+from rader_ir.packed import Engine
+from tests.test_packed import CONFIGS, model_of
+
+model = model_of(CONFIGS["qwen2"]).to(getattr(torch, sys.argv[1]))
+print(type(Engine(model, name="tiny", causal=True).way).__name__)
+"""
 SHAPE = dict(
     hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, vocab_size=99, pad_token_id=0
 )
@@ -195,8 +207,24 @@ def test_a_way_that_differs_is_found_out():
     wrong = Decoder(model, causal=True)
     wrong.scale *= 1.01
     assert "Decoder differs" in _difference(wrong, plain, model)
-    wrong.layers = [None]
-    assert "Decoder failed" in _difference(wrong, plain, model)
+
+
+def test_a_way_that_fails_is_passed_over():
+    class Broken(Decoder):
+        def __init__(self, model, *, causal):
+            raise RuntimeError("this processor lacks it")
+
+    model = model_of(CONFIGS["qwen2"])
+    assert _tried(Broken, Padded(model), model, True) == (None, "Broken failed: this processor lacks it")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_processors_of_fewer_instructions_read_packed_too(dtype):
+    """oneDNN takes its instructions from the environment, so an older processor can be played on a newer one."""
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", OLDER, dtype]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.stdout.split() == ["Decoder"], done.stderr
 
 
 def test_texts_beyond_a_sliding_window_are_read_the_plain_way():

@@ -50,11 +50,10 @@ class Engine:
         for kind in kinds:
             reason = kind.refusal(body.config)
             if reason is None:
-                way = kind(body, causal=causal)
-                reason = _difference(way, self.plain, body)
-                if reason is None:
-                    self.way = way
-                    return
+                way, reason = _tried(kind, self.plain, body, causal)
+            if reason is None:
+                self.way = way
+                return
             reasons.append(reason)
         logger.warning(
             "%s: texts are padded, and prefixes that they share are read for each of them: %s", name, "; ".join(reasons)
@@ -80,24 +79,30 @@ def _window(config) -> int | None:
     return window - 1 if window and "sliding_attention" in layers else None
 
 
+def _tried(kind, plain: Padded, body: nn.Module, causal: bool) -> tuple[object | None, str | None]:
+    """A way of this kind, and why it is not to be used, or None."""
+    try:
+        way = kind(body, causal=causal)
+        return way, _difference(way, plain, body)
+    except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError) as error:
+        return None, f"{kind.__name__} failed: {error}"
+
+
 @torch.inference_mode()
 def _difference(way, plain: Padded, body: nn.Module) -> str | None:
     """How `way` differs from the padded forward beyond rounding, or None."""
     words = body.config.vocab_size
     rows = [[(7 * place + 3 * length + 1) % words for place in range(length)] for length in _LENGTHS]
-    try:
-        expected = plain.pooled(Pack(rows, body.device), "last").float()
-        found = [way.pooled(Pack(rows, body.device), "last")]
-        if way.continues:
-            joint = [(11 * place + 5) % words for place in range(6)]
-            whole = plain.pooled(Pack([joint + row for row in rows], body.device), "last").float()
-            known = way.prefixes(Pack([joint], body.device))
-            belongs, offsets = np.zeros(len(rows), dtype=np.int64), np.full(len(rows), len(joint))
-            continued = Pack(rows, body.device, prefixes=belongs, offsets=offsets)
-            found.append(way.pooled(continued, "last", known))
-            expected = torch.cat([expected, whole])
-    except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
-        return f"{type(way).__name__} failed: {error}"
+    expected = plain.pooled(Pack(rows, body.device), "last").float()
+    found = [way.pooled(Pack(rows, body.device), "last")]
+    if way.continues:
+        joint = [(11 * place + 5) % words for place in range(6)]
+        whole = plain.pooled(Pack([joint + row for row in rows], body.device), "last").float()
+        known = way.prefixes(Pack([joint], body.device))
+        belongs = np.array([-1] + [0] * (len(rows) - 1))  # the first continues nothing
+        continued = Pack(rows, body.device, prefixes=belongs, offsets=len(joint) * (belongs + 1))
+        found.append(way.pooled(continued, "last", known))
+        expected = torch.cat([expected, expected[:1], whole[1:]])
     difference = (torch.cat(found).float() - expected).abs().max() / expected.abs().max()
     tolerance = _TOLERANCE[body.dtype]
     if not difference <= tolerance:

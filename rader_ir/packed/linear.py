@@ -12,7 +12,9 @@ from torch import nn
 from torch.nn import functional
 
 _ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-_DTYPES = (torch.float32, torch.bfloat16)
+# processors before AVX-512 lack what oneDNN's bfloat16 needs
+_HALF = _ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+_DTYPES = (torch.float32, torch.bfloat16) if _HALF else (torch.float32,)
 _LAID_OUT_BYTES = 1 << 28
 
 
