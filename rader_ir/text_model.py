@@ -69,8 +69,9 @@ class TextModel:
     def open(self) -> loading.Loaded:
         """The live model, loaded if need be."""
         if self._loaded is None:
-            self._loaded = loading.live(self.settled(), device=self.device, dtype=self.dtype)
-            self._tokens = TextTokens(self._loaded.tokenizer, self.settled())
+            loaded = loading.live(self.settled(), device=self.device, dtype=self.dtype)
+            self._tokens = TextTokens(loaded.tokenizer, self.settled())
+            self._loaded = loaded  # last, since other threads look here
         return self._loaded
 
     def unload(self) -> None:

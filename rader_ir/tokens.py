@@ -122,17 +122,19 @@ class TextTokens:
         ]
 
     def _tokenizer_pairs(self, queries: Sequence[str], docs: Sequence[str], max_length: int) -> Ids:
-        lengths = [len(body) for body in self._encode(queries)]
+        # cut here, since a tokenizer that cuts keeps the limit as its state, which other threads would read
+        made = self.tokenizer(list(queries), list(docs), return_token_type_ids=True, verbose=False)
+        rows, segments, truncated = made["input_ids"], made["token_type_ids"], 0
         room = max_length - self.tokenizer.num_special_tokens_to_add(pair=True)
-        for query, length in zip(queries, lengths, strict=True):
-            if length >= room:
+        for i, query in enumerate(queries):
+            excess = len(rows[i]) - max_length
+            if excess > 0:
                 self._check_room(query, room, max_length)
-        options = dict(truncation="only_second", max_length=max_length, return_overflowing_tokens=False)
-        made = self.tokenizer(list(queries), list(docs), **options, return_token_type_ids=True, verbose=False)
-        doc_lengths = map(len, self._encode(docs))
-        truncated = sum(q + d > room for q, d in zip(lengths, doc_lengths, strict=True))
-        segments = made["token_type_ids"] if "token_type_ids" in self.tokenizer.model_input_names else None
-        return Ids(made["input_ids"], truncated, segments)
+                stop = max(place for place, text in enumerate(made.sequence_ids(i)) if text == 1) + 1
+                for row in (rows[i], segments[i]):
+                    del row[stop - excess : stop]
+                truncated += 1
+        return Ids(rows, truncated, segments if "token_type_ids" in self.tokenizer.model_input_names else None)
 
     def _check_room(self, lead: str, room: int, max_length: int) -> None:
         length = len(self._encode([lead])[0])

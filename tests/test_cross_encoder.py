@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -117,6 +118,21 @@ def test_berts_equal_plain_transformers(tmp_path):
             with torch.inference_mode():
                 right = model(**tokenizer(query, doc, return_tensors="pt")).logits[0, 0].item()
             assert abs(score - right) < 2e-5
+
+
+@pytest.mark.parametrize("make", [tiny.qwen2, tiny.bert])
+def test_threads_may_share_a_reranker_and_its_tokenizer(tmp_path, make):
+    """They meet where the model is opened, and where pairs are cut, to different lengths."""
+    folder = make(tmp_path, labels=1)
+    queries, docs = ["prove it", "what is"], [["a graph is bipartite " * i for i in range(1, 12)]] * 2
+    limits = [40, 40, 40, 30]
+    alone = {limit: CrossEncoder(folder, max_length=limit).score(queries, docs) for limit in set(limits)}
+    shared = {limit: CrossEncoder(folder, max_length=limit) for limit in alone}
+    with ThreadPoolExecutor(len(limits)) as threads:
+        runs = [threads.submit(shared[limit].score, queries, docs) for limit in limits * 5]
+        for limit, run in zip(limits * 5, runs, strict=True):
+            assert all(np.abs(a - b).max() < 1e-5 for a, b in zip(alone[limit], run.result(), strict=True))
+    assert shared[40].open().tokenizer.backend_tokenizer.truncation is None
 
 
 def test_only_documents_are_cut_and_counted(tiny_qwen2_reranker):
