@@ -6,7 +6,7 @@ token and the library's own heads then read the wrong place. BERT-likes read the
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -18,9 +18,7 @@ from rader_ir.checkpoints import DEFAULT_RERANKER, Checkpoint, check_length
 from rader_ir.packed import Pack
 from rader_ir.packed.padded import padded
 from rader_ir.text_model import TextModel, check_texts
-from rader_ir.tokens import Ids, ahead, for_each_batch
-
-_AT_ONCE = 4096  # pairs that are tokenised together, while those before them are scored
+from rader_ir.tokens import Ids, ahead, for_each_batch, portions
 
 
 class CrossEncoder(TextModel):
@@ -107,8 +105,8 @@ class CrossEncoder(TextModel):
         """Scores, float32 [n], of pairs that lie query by query."""
         loaded = self.open()
         max_length = self._length(self.max_length, self.checkpoint.max_doc_length, "max_length")
-        scores, budget, start, truncated = np.empty(len(pairs), dtype=np.float32), self._budget(loaded), 0, 0
-        parts = [list(zip(*pairs[at : at + _AT_ONCE], strict=True)) for at in range(0, len(pairs), _AT_ONCE)]
+        scores, budget, start, truncated = np.full(len(pairs), np.nan, dtype=np.float32), self._budget(loaded), 0, 0
+        parts = (list(zip(*pairs[part], strict=True)) for part in _portions(pairs))
         tokenised = ((part[0], self._tokens.pairs(*part, self.instruction, max_length)) for part in parts)
         with tqdm(total=len(pairs), desc="rerank", unit="pair", disable=not self.verbose) as progress:
             for queries, ids in ahead(tokenised):
@@ -120,7 +118,7 @@ class CrossEncoder(TextModel):
 
 
 def _score_part(loaded: loading.Loaded, queries: Sequence[str], ids: Ids, scores: np.ndarray, budget: int, done) -> int:
-    """Fill `scores` [n] of pairs that lie query by query; returns the budget that fitted into memory."""
+    """Fill `scores` [n], NaN so far, of pairs that lie query by query; returns the budget that fitted into memory."""
     head = _head(loaded.model)
     way = loaded.engine.way_for(int(ids.lengths.max()))
     groups = _groups(queries)
@@ -136,6 +134,8 @@ def _score_part(loaded: loading.Loaded, queries: Sequence[str], ids: Ids, scores
         places = np.concatenate([np.arange(groups[i].start, groups[i].stop) for i in batch])
         offsets = np.repeat(shared[batch], sizes)
         belongs = np.repeat(np.where(shared[batch] > 0, np.cumsum(shared[batch] > 0) - 1, -1), sizes)
+        waiting = np.isnan(scores[places])  # the others were scored before memory ran out
+        places, offsets, belongs = places[waiting], offsets[waiting], belongs[waiting]
 
         def score(part: np.ndarray) -> None:
             rest = [ids.rows[places[i]][offsets[i] :] for i in part]
@@ -143,10 +143,25 @@ def _score_part(loaded: loading.Loaded, queries: Sequence[str], ids: Ids, scores
             pack = Pack(rest, loaded.device, types=types, prefixes=belongs[part], offsets=offsets[part])
             scores[places[part]] = head(way, pack, known).float().cpu().numpy()
 
-        budget = for_each_batch(ids.lengths[places] - offsets, budget, score, done)
+        try:
+            budget = for_each_batch(ids.lengths[places] - offsets, budget, score, done)
+        except MemoryError as error:
+            if len(batch) == 1:
+                raise
+            raise torch.OutOfMemoryError("out of memory beside the prefixes of several queries") from error
 
     for_each_batch(np.maximum(shared, 1), budget, step)
     return budget
+
+
+def _portions(pairs: list[tuple[str, str]]) -> Iterator[slice]:
+    """`portions` of pairs that lie query by query; a query's pairs stay together where they fit into one."""
+    letters = np.array([len(query) + len(doc) for query, doc in pairs])
+    groups = _groups([query for query, _ in pairs])
+    for whole in portions([int(letters[group].sum()) for group in groups]):
+        start, stop = groups[whole][0].start, groups[whole][-1].stop
+        for part in portions(letters[start:stop].tolist()):
+            yield slice(start + part.start, start + part.stop)
 
 
 def _groups(queries: Sequence[str]) -> list[slice]:

@@ -17,9 +17,7 @@ from rader_ir.checkpoints import DEFAULT_RETRIEVER, Checkpoint, check_length
 from rader_ir.packed import Pack
 from rader_ir.prompts import fill
 from rader_ir.text_model import TextModel, check_texts
-from rader_ir.tokens import Ids, ahead, for_each_batch
-
-_AT_ONCE = 4096  # texts that are tokenised together, while those before them are encoded
+from rader_ir.tokens import Ids, ahead, for_each_batch, portions
 
 
 class Encoder(TextModel):
@@ -123,8 +121,8 @@ class Encoder(TextModel):
         max_length = self._length(getattr(self, limit), getattr(self.checkpoint, limit), limit)
         unique = list(dict.fromkeys(texts))
         vectors = np.empty((len(unique), loaded.model.config.hidden_size), dtype=np.float32)
-        budget, parts = self._budget(loaded), [unique[at : at + _AT_ONCE] for at in range(0, len(unique), _AT_ONCE)]
-        start = truncated = 0
+        budget, start, truncated = self._budget(loaded), 0, 0
+        parts = (unique[part] for part in portions([len(text) for text in unique]))
         with tqdm(total=len(unique), desc=f"encode {what}", unit="text", disable=not self.verbose) as progress:
             for ids in ahead(self._tokens.texts(part, max_length) for part in parts):
                 filled = vectors[start : start + len(ids.rows)]

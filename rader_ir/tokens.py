@@ -19,6 +19,7 @@ from rader_ir.passages import windows
 from rader_ir.prompts import fill
 
 T = TypeVar("T")
+_TEXTS_AT_ONCE, _LETTERS_AT_ONCE = 4096, 1 << 22  # a million tokens or so, 150 bytes each while they are made
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
@@ -197,6 +198,21 @@ def for_each_batch(
         budget = max(longest, longest * len(batch) // 2)
         waiting += np.array_split(batch, 2)[::-1]
     return budget
+
+
+def portions(letters: Sequence[int]) -> Iterator[slice]:
+    """Texts of so many letters in portions, in order, to tokenise one while the one before it is read.
+
+    A portion has 4096 texts and 4 million letters at most; a longer text is one of its own.
+    """
+    start = total = 0
+    for i, size in enumerate(letters):
+        if i - start == _TEXTS_AT_ONCE or (i > start and total + size > _LETTERS_AT_ONCE):
+            yield slice(start, i)
+            start, total = i, 0
+        total += size
+    if start < len(letters):
+        yield slice(start, len(letters))
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:

@@ -89,6 +89,32 @@ def test_out_of_memory_halves_queries_and_documents_and_loses_nothing(tiny_qwen2
     assert all(np.abs(a - b).max() < 1e-5 for a, b in zip(whole, again, strict=True))
 
 
+def test_out_of_memory_beside_prefixes_reads_fewer_of_them(tiny_qwen2_reranker, capsys):
+    """Memory for 110 tokens: a prefix has 46 and the longest document 62, so that it fits beside one of them and not beside two."""
+    queries, docs = [f"{i} " * 20 for i in range(5)], [["a graph is bipartite " * 6, "prove it", "x"]] * 5
+    reranker = CrossEncoder(tiny_qwen2_reranker, verbose=True)
+    whole = reranker.score(queries, docs)
+    held, failed = 0, 0
+
+    def small_memory(module, arguments):
+        nonlocal held, failed
+        states, positions = arguments
+        prefixes = positions.min() == 0
+        if len(states) + (0 if prefixes else held) > 110:
+            failed += 1
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        held = len(states) if prefixes else held
+
+    hook = reranker.open().model.model.rotary_emb.register_forward_pre_hook(small_memory)
+    capsys.readouterr()
+    try:
+        again = reranker.score(queries, docs)
+    finally:
+        hook.remove()
+    assert failed > 3 and "15/15" in capsys.readouterr().err
+    assert all(np.abs(a - b).max() < 1e-5 for a, b in zip(whole, again, strict=True))
+
+
 def seen_in_full(encoder, queries, docs) -> list[int]:
     """Tokens that each forward reads where memory is enough."""
     seen = []

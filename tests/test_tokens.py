@@ -1,6 +1,7 @@
 """Texts become ids with the end kept, batches hold a budget of tokens, and running out of memory loses nothing."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from rader_ir.checkpoints import read_folder
-from rader_ir.tokens import TextTokens, ahead, batches, for_each_batch
+from rader_ir.tokens import TextTokens, ahead, batches, for_each_batch, portions
 
 
 def tokens_of(folder):
@@ -84,6 +85,17 @@ def test_items_are_made_ahead_in_order_and_errors_arrive():
         for i in seen:
             assert i in made
     assert made == [0, 1, 2, 3]
+
+
+@given(st.lists(st.sampled_from([0, 5, 1000, 1 << 20, 1 << 23]), max_size=40), st.integers(1, 300))
+def test_portions_hold_everything_in_order_within_their_bounds(letters, times):
+    letters = letters * times
+    made = list(portions(letters))
+    assert [i for part in made for i in range(part.start, part.stop)] == list(range(len(letters)))
+    for part in made:
+        assert part.stop - part.start == 1 or (part.stop - part.start <= 4096 and sum(letters[part]) <= 1 << 22)
+    for part, after in pairwise(made):  # each is as large as it may be
+        assert part.stop - part.start == 4096 or sum(letters[part]) + letters[after.start] > 1 << 22
 
 
 def test_pairs_are_the_joined_string_and_only_the_document_is_cut(tiny_qwen2):
