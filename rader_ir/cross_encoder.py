@@ -155,7 +155,7 @@ def _score_part(loaded: loading.Loaded, queries: Sequence[str], ids: Ids, scores
 
 
 def _portions(pairs: list[tuple[str, str]]) -> Iterator[slice]:
-    """`portions` of pairs that lie query by query; a query's pairs stay together where they fit into one."""
+    """`portions` of pairs that lie query by query; where letters set the bounds, these lie between queries."""
     letters = np.array([len(query) + len(doc) for query, doc in pairs])
     groups = _groups([query for query, _ in pairs])
     for whole in portions([int(letters[group].sum()) for group in groups]):

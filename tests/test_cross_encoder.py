@@ -90,7 +90,7 @@ def test_out_of_memory_halves_queries_and_documents_and_loses_nothing(tiny_qwen2
 
 
 def test_out_of_memory_beside_prefixes_reads_fewer_of_them(tiny_qwen2_reranker, capsys):
-    """Memory for 110 tokens: a prefix has 46 and the longest document 62, so that it fits beside one of them and not beside two."""
+    """Memory for 110 tokens: a prefix has 46, the longest document 62, so that it fits beside one prefix and not beside two."""
     queries, docs = [f"{i} " * 20 for i in range(5)], [["a graph is bipartite " * 6, "prove it", "x"]] * 5
     reranker = CrossEncoder(tiny_qwen2_reranker, verbose=True)
     whole = reranker.score(queries, docs)

@@ -19,7 +19,9 @@ except ImportError:  # torch before 2.10
 
 def serves(query: torch.Tensor) -> bool:
     """Whether these queries can be attended from here."""
-    return varlen_attn is not None and query.is_cuda and query.dtype in (torch.bfloat16, torch.float16)
+    if varlen_attn is None or not query.is_cuda or query.dtype not in (torch.bfloat16, torch.float16):
+        return False
+    return torch.cuda.get_device_capability(query.device) >= (8, 0)  # the kernel needs Ampere or newer
 
 
 def attend(
@@ -37,7 +39,7 @@ def attend(
     lengths = [run.length for run in pack.runs for _ in range(run.count)]
     asked = [1] * len(lengths) if single else lengths
     own = _varlen(query, key, value, asked, lengths, causal=causal and not single, scale=scale)
-    if prefixes is None:
+    if prefixes is None or all(run.prefix < 0 or not len(prefixes[run.prefix][0]) for run in pack.runs):
         return own[0]
     segments = [(number, list(runs)) for number, runs in groupby(pack.runs, lambda run: run.prefix)]
     none = key[:0], value[:0]
@@ -67,5 +69,5 @@ def _varlen(query, key, value, asked: list[int], lengths: list[int], *, causal: 
         enable_gqa=key.shape[1] != query.shape[1],
         return_aux=AuxRequest(lse=True),
     )
-    # documented as [N, heads]; the kernel's own layout is [heads, N]
-    return states, normaliser if normaliser.shape[0] == len(query) else normaliser.T
+    # documented as [N, heads], made as [heads, N]; a torch that makes the former fails in the engine's comparison
+    return states, normaliser.T

@@ -77,13 +77,6 @@ class Place:
             yield Row(name, ours, theirs, peer, ours / theirs, None, words, share, threads)
 
 
-def open_ours(folder: str, **options) -> Callable[[list[str]], np.ndarray]:
-    """`Encoder.encode_docs`."""
-    from rader_ir.encoder import Encoder
-
-    return Encoder(folder, **options).encode_docs
-
-
 def open_sentences(folder: str, *, device: str, dtype: str) -> Callable[[list[str]], np.ndarray]:
     """`SentenceTransformer.encode` with batches of 32, which it sorts by length; the form's words are put before."""
     from sentence_transformers import SentenceTransformer
@@ -118,9 +111,12 @@ def open_plain(folder: str, *, device: str, dtype: str) -> Callable[[list[str]],
 
 
 def encode_rows(place: Place, folder: str, count: int, rounds: int) -> Iterator[Row]:
-    """Encoding `count` documents of each of the lengths."""
-    openers = {OURS: open_ours, SENTENCES: open_sentences, PLAIN: open_plain}
-    ways = {name: opener(folder, **place.options) for name, opener in openers.items()}
+    """Encoding `count` documents of each of the lengths; no model is left behind."""
+    from rader_ir.encoder import Encoder
+
+    ours = Encoder(folder, **place.options)
+    peers = {SENTENCES: open_sentences, PLAIN: open_plain}
+    ways = {OURS: ours.encode_docs, **{name: opener(folder, **place.options) for name, opener in peers.items()}}
     made = Texts(folder)
     for length in DOCUMENTS:
         texts = made.scattered(count, length)
@@ -132,6 +128,7 @@ def encode_rows(place: Place, folder: str, count: int, rounds: int) -> Iterator[
         work = dict(tokens=sum(lengths), flops=decoder_flops(place.shape, lengths))
         turns = {name: partial(way, texts) for name, way in ways.items()}
         yield from place.rows(f"encode {count} documents of {length} tokens", turns, **work, told=told, rounds=rounds)
+    ours.unload()
 
 
 def rerank_rows(place: Place, folder: str, count: int, rounds: int) -> Iterator[Row]:
