@@ -105,6 +105,7 @@ class CrossEncoder(TextModel):
         """Scores, float32 [n], of pairs that lie query by query."""
         loaded = self.open()
         max_length = self._length(self.max_length, self.checkpoint.max_doc_length, "max_length")
+        self._tokens.check_queries(list(dict.fromkeys(query for query, _ in pairs)), self.instruction, max_length)
         scores, budget, start, truncated = np.full(len(pairs), np.nan, dtype=np.float32), self._budget(loaded), 0, 0
         parts = (list(zip(*pairs[part], strict=True)) for part in _portions(pairs))
         tokenised = ((part[0], self._tokens.pairs(*part, self.instruction, max_length)) for part in parts)

@@ -84,11 +84,24 @@ class TextTokens:
             )
         return Ids(rows, sum(len(body) > room for body in bodies))
 
+    def check_queries(self, queries: Sequence[str], instruction: str, max_length: int) -> None:
+        """Raise ValueError where a query leaves no room for any document, before anything is computed."""
+        lead, _, rest = (self.checkpoint.pair_form or "{instruction}{query}").partition("{document}")
+        frame = len(self.head) + len(self.tail) + len(self._encode([rest])[0])
+        if self.checkpoint.pair_form is None:
+            frame = self.tokenizer.num_special_tokens_to_add(pair=True)
+        leads = [fill(lead, instruction=instruction, query=query) for query in queries]
+        for text, ids in zip(leads, self._encode(leads), strict=True):
+            if len(ids) >= max_length - frame:
+                raise ValueError(
+                    f"a query of {len(ids)} tokens leaves no room for a document within {max_length}; shorten the query "
+                    f"({text[:60]!r}...) or raise max_length"
+                )
+
     def pairs(self, queries: Sequence[str], docs: Sequence[str], instruction: str, max_length: int) -> Ids:
         """Ids of each query and document in the checkpoint's `pair_form`; only the document is cut.
 
-        Raises:
-            ValueError: a query that leaves no room for any document.
+        The queries are such as `check_queries` passes.
         """
         form = self.checkpoint.pair_form
         if form is None:
@@ -102,7 +115,6 @@ class TextTokens:
         truncated = 0
         for i, body in enumerate(bodies):
             if len(body) > room:
-                self._check_room(leads[queries[i]], room - len(rest_ids), max_length)
                 # past the cut the words after the document are tokenised on their own
                 uncut = self._encode([leads[queries[i]] + docs[i]])[0] if rest else body
                 bodies[i] = uncut[: room - len(rest_ids)] + rest_ids
@@ -126,24 +138,14 @@ class TextTokens:
         # cut here, since a tokenizer that cuts keeps the limit as its state, which other threads would read
         made = self.tokenizer(list(queries), list(docs), return_token_type_ids=True, verbose=False)
         rows, segments, truncated = made["input_ids"], made["token_type_ids"], 0
-        room = max_length - self.tokenizer.num_special_tokens_to_add(pair=True)
-        for i, query in enumerate(queries):
-            excess = len(rows[i]) - max_length
+        for i, row in enumerate(rows):
+            excess = len(row) - max_length
             if excess > 0:
-                self._check_room(query, room, max_length)
                 stop = max(place for place, text in enumerate(made.sequence_ids(i)) if text == 1) + 1
-                for row in (rows[i], segments[i]):
-                    del row[stop - excess : stop]
+                for cut in (row, segments[i]):
+                    del cut[stop - excess : stop]
                 truncated += 1
         return Ids(rows, truncated, segments if "token_type_ids" in self.tokenizer.model_input_names else None)
-
-    def _check_room(self, lead: str, room: int, max_length: int) -> None:
-        length = len(self._encode([lead])[0])
-        if length >= room:
-            raise ValueError(
-                f"a query of {length} tokens leaves no room for a document within {max_length}; shorten the query "
-                f"({lead[:60]!r}...) or raise max_length"
-            )
 
 
 def batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:

@@ -170,6 +170,18 @@ def test_only_documents_are_cut_and_counted(tiny_qwen2_reranker):
         encoder.score(["a graph contains no odd cycle " * 20], [["x"]])
 
 
+def test_a_query_that_is_too_long_is_refused_before_any_other_is_scored(tiny_qwen2_reranker):
+    encoder = CrossEncoder(tiny_qwen2_reranker, max_length=40)
+    read = []
+    hook = encoder.open().model.model.embed_tokens.register_forward_pre_hook(lambda *_: read.append(1))
+    try:
+        with pytest.raises(ValueError, match="leaves no room for a document within 40"):
+            encoder.score(["prove it", "a graph contains no odd cycle " * 20], [["x"], ["x"]])
+    finally:
+        hook.remove()
+    assert not read
+
+
 def test_an_encoder_is_refused(tiny_qwen2):
     with pytest.raises(ValueError, match="makes vectors; open it with Encoder, or rerank by its vectors"):
         CrossEncoder(tiny_qwen2)

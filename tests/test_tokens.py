@@ -109,7 +109,8 @@ def test_pairs_are_the_joined_string_and_only_the_document_is_cut(tiny_qwen2):
     assert cut.rows[0] == [*whole[: limit - 1], end] and cut.truncated == 1
     lead = len(tokens.tokenizer(f"query: {query} document: ")["input_ids"])
     with pytest.raises(ValueError, match=f"a query of {lead} tokens leaves no room for a document within {lead}"):
-        tokens.pairs([query], [doc], "", lead)
+        tokens.check_queries(["a", query], "", lead)
+    tokens.check_queries(["a", query], "", lead + 2)  # one token of a document, and the end
 
 
 def test_pairs_with_words_after_the_document_keep_them(tiny_qwen2):
@@ -133,7 +134,7 @@ def test_berts_pairs_are_the_tokenizers_own(tiny_bert):
     assert made.rows == [expected["input_ids"]] and made.segments == [expected["token_type_ids"]]
     assert made.truncated == 1
     with pytest.raises(ValueError, match="leaves no room"):
-        tokens.pairs(["prove it now or never"], ["a"], "", 6)
+        tokens.check_queries(["prove it now or never"], "", 6)
 
 
 def test_passages_cover_the_text(tiny_qwen2):

@@ -42,6 +42,7 @@ class Engine:
             causal: whether the checkpoint is a decoder that attends causally.
         """
         body = model.base_model
+        self.name = name
         self.plain = self.way = Padded(body)
         self.longest = _window(body.config)
         kinds, reasons = _kinds(body), []
@@ -61,7 +62,14 @@ class Engine:
 
     def way_for(self, longest: int):
         """The way to read texts of at most `longest` tokens, prefixes included."""
-        return self.way if self.longest is None or longest <= self.longest else self.plain
+        if self.longest is None or longest <= self.longest:
+            return self.way
+        if self.way is not self.plain:
+            window = (
+                "%s: texts of up to %d tokens pass the window of its attention and are padded; up to %d they are not"
+            )
+            logger.info(window, self.name, longest, self.longest)
+        return self.plain
 
 
 def _kinds(body: nn.Module) -> list:
@@ -73,10 +81,8 @@ def _kinds(body: nn.Module) -> list:
 def _window(config) -> int | None:
     """Tokens up to which every layer sees the whole text."""
     window = getattr(config, "sliding_window", None)
-    layers = getattr(config, "layer_types", None) or [
-        "sliding_attention"
-    ]  # a model without kinds of layers has one kind
-    return window - 1 if window and "sliding_attention" in layers else None
+    layers = getattr(config, "layer_types", None)  # where there are no kinds of layers, all are of one kind
+    return window - 1 if window and (not layers or "sliding_attention" in layers) else None
 
 
 def _tried(kind, plain: Padded, body: nn.Module, causal: bool) -> tuple[object | None, str | None]:
