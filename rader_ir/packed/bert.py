@@ -18,12 +18,26 @@ ACTIVATIONS = ("gelu", "relu")
 
 
 @dataclass(frozen=True)
-class _Layer:
+class Feed:
+    """The feed-forward half of a layer, residual added."""
+
+    up: Linear
+    down: Linear
+    activation: str
+
+    def __call__(self, states: torch.Tensor, pack: Pack) -> torch.Tensor:
+        """[N, D] -> [N, D]; which tokens of `pack` the states are makes no difference here."""
+        return self.down(self.up(states, activation=self.activation), add=states)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer's products, and the norms behind its halves."""
+
     reads: Linear  # queries, keys and values
     out: Linear
     attended: nn.LayerNorm
-    up: Linear
-    down: Linear
+    feed: Feed
     fed: nn.LayerNorm
 
 
@@ -39,7 +53,7 @@ class Bert:
         self.continues = causal
         self.embeddings, self.config = model.embeddings, model.config
         laid_out = worth_laying_out(model)
-        self.layers = [_layer(layer, laid_out) for layer in model.encoder.layer]
+        self.layers = [_layer(layer, self.config.hidden_act, laid_out) for layer in model.encoder.layer]
 
     @staticmethod
     def refusal(config) -> str | None:
@@ -62,7 +76,7 @@ class Bert:
             mixed = layer.reads(states).view(len(states), 3, heads, width)
             seen = attend(mixed[:, 0], mixed[:, 1], mixed[:, 2], pack, causal=False, scale=width**-0.5)
             states = layer.attended(layer.out(seen.view_as(states), add=states))
-            states = layer.fed(layer.down(layer.up(states, activation=self.config.hidden_act), add=states))
+            states = layer.fed(layer.feed(states, pack))
         return states
 
     def _embedded(self, pack: Pack) -> torch.Tensor:
@@ -74,7 +88,7 @@ class Bert:
         return tables.LayerNorm(states)
 
 
-def _layer(layer: nn.Module, laid_out: bool) -> _Layer:
+def _layer(layer: nn.Module, activation: str, laid_out: bool) -> Layer:
     reads = layer.attention.self
     joint = Linear(*joined([reads.query, reads.key, reads.value]), laid_out=laid_out)
     writes, down = layer.attention.output, layer.output
@@ -82,4 +96,4 @@ def _layer(layer: nn.Module, laid_out: bool) -> _Layer:
         Linear(part.weight, part.bias, laid_out=laid_out)
         for part in (writes.dense, layer.intermediate.dense, down.dense)
     )
-    return _Layer(joint, out, writes.LayerNorm, up, down_product, down.LayerNorm)
+    return Layer(joint, out, writes.LayerNorm, Feed(up, down_product, activation), down.LayerNorm)
