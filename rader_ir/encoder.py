@@ -26,7 +26,8 @@ class Encoder(TextModel):
     Args:
         checkpoint: a name, a folder, a hub id or a `Checkpoint`.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; None takes the best one here.
-        dtype: `float32`, `bfloat16` or `float16`; None takes bfloat16 on CUDA and float32 elsewhere.
+        dtype: `float32`, `bfloat16` or `float16`, or `int8`: products in integers, for BERT encoders on CPUs with VNNI, never
+            chosen unless asked for; None takes bfloat16 on CUDA and float32 elsewhere.
         batch_tokens: tokens per batch; None takes 2048 on a CPU and 16384 elsewhere.
         max_query_length, max_doc_length: tokens, in place of the checkpoint's.
         instruction: put before every query by the form's `{instruction}`, as BRIGHT's task instructions are.
@@ -112,7 +113,8 @@ class Encoder(TextModel):
             option: self._length(getattr(self, option), getattr(settled, option), option)
             for option in ("max_query_length", "max_doc_length")
         }
-        return {**super().describe(), **facts, **lengths, "dimension": self.dimension}
+        told = {**super().describe(), **facts, **lengths, "dimension": self.dimension}
+        return {**told, "arithmetic": "int8"} if self.dtype in ("int8", torch.int8) else told
 
     def _encode(self, texts: list[str], limit: str, what: str) -> np.ndarray:
         if not texts:

@@ -6,6 +6,7 @@ alive in a process, however many encoders share it.
 """
 
 import logging
+import platform
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,13 +18,14 @@ from transformers.utils import logging as transformers_logging
 from rader_ir import weights
 from rader_ir.adapters import merge_adapter
 from rader_ir.checkpoints import Checkpoint
-from rader_ir.packed import Engine
+from rader_ir.packed import Engine, int8
+from rader_ir.packed.bert import Bert
 from rader_ir.threads import fit_threads
 from rader_ir.weights import Files, fetch
 
 logger = logging.getLogger(__name__)
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.int8}
 # Heads that pooling never reads; a checkpoint may lack them
 _UNUSED = ("pooler.", "lm_head.", "cls.")
 _VOCABULARIES = (
@@ -109,8 +111,12 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch
     bfloat16 keeps RaDeR's rankings (Spearman 0.998 and more against float32); CPUs without its arithmetic are slower in it.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or int8 on a device that has no products of it.
     """
+    if dtype in ("int8", torch.int8):
+        reason = int8.refusal(device)
+        if reason is not None:
+            raise ValueError(f"dtype 'int8' is not to be had here: {reason}; take 'float32', or nothing")
     if isinstance(dtype, torch.dtype):
         return dtype
     if dtype is None:
@@ -126,6 +132,7 @@ def _load(files: Files, device: torch.device, dtype: torch.dtype) -> Loaded:
         weights.say_size(files.size, f"loading {{}} of {checkpoint.name} to {device}")
     tokenizer = _tokenizer(files)
     config = _config(files, checkpoint, tokenizer)
+    _check_dtype(dtype, device, checkpoint, config)
     scores = checkpoint.head == "score"
     kind = AutoModelForSequenceClassification if scores else AutoModel
     progress_bar_shown = transformers_logging.is_progress_bar_enabled()
@@ -134,7 +141,7 @@ def _load(files: Files, device: torch.device, dtype: torch.dtype) -> Loaded:
         model, report = kind.from_pretrained(
             files.base_folder or folder,
             config=config,
-            dtype=dtype,
+            dtype=torch.float32 if dtype is torch.int8 else dtype,
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
@@ -156,7 +163,22 @@ def _load(files: Files, device: torch.device, dtype: torch.dtype) -> Loaded:
     if device.type == "cpu":
         fit_threads()
     engine = Engine(model, name=checkpoint.name, causal=bool(checkpoint.causal))
+    if dtype is torch.int8:
+        engine.multiply_in_int8(int8.sample(tokenizer, longest_text(files)), checkpoint.pooling)
     return Loaded(files, model, engine, tokenizer, device, dtype)
+
+
+def _check_dtype(dtype: torch.dtype, device: torch.device, checkpoint: Checkpoint, config) -> None:
+    """Refuse int8 for models that it is not made for, before their weights are read; warn of slow bfloat16."""
+    if dtype is torch.int8:
+        reason = "it scores pairs" if checkpoint.head == "score" else Bert.refusal(config)
+        if reason is not None:
+            raise ValueError(
+                f"checkpoint {checkpoint.name!r} is not read in int8 ({reason}), which is for BERT encoders; take dtype 'float32'"
+            )
+    x86 = device.type == "cpu" and platform.machine() in ("x86_64", "AMD64")
+    if dtype is torch.bfloat16 and x86 and not torch.cpu._is_avx512_bf16_supported():
+        logger.warning("this CPU has no products of bfloat16: %s will be slower than in float32", checkpoint.name)
 
 
 def _tokenizer(files: Files):

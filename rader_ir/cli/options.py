@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rader_ir.checkpoint_folders import FORMS
 
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "bfloat16", "float16", "int8")
 LENGTHS = ("max_query_length", "max_doc_length", "max_length")
 MODEL_OPTIONS = ("checkpoint", "revision", "forms", "device", "dtype", "batch_tokens", *LENGTHS)
 TEXTS = "JSONL or TSV file (.gz too) or irds:NAME"
