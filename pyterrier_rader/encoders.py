@@ -43,7 +43,7 @@ class RaDeREncoder(Configured, pt.Transformer):
         max_query_length, max_doc_length, forms, revision: in place of the checkpoint's own, see `rader_ir.Encoder`.
         batch_tokens: bound on the tokens of one batch of the model; None takes what suits the device.
         batch_size: documents that an indexing pipeline hands over at a time.
-        device, dtype: such as "cuda:1" and "bfloat16"; None chooses.
+        device, dtype: such as "cuda:1" and "bfloat16", or "int8" on a CPU; None chooses.
         verbose: show progress.
 
     Raises:

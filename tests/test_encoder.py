@@ -128,8 +128,8 @@ def test_dtype_and_device(tiny_qwen2):
     full = Encoder(tiny_qwen2).encode_docs(TEXTS)
     assert half.dtype == full.dtype == np.float32
     assert (half * full).sum(axis=1).min() > 0.99 and not np.array_equal(half, full)
-    with pytest.raises(ValueError, match="dtype 'int8' is unknown; choose 'float32', 'bfloat16', 'float16'"):
-        Encoder(tiny_qwen2, dtype="int8").encode_docs(["a"])
+    with pytest.raises(ValueError, match="dtype 'int4' is unknown; choose 'float32', 'bfloat16', 'float16', 'int8'"):
+        Encoder(tiny_qwen2, dtype="int4").encode_docs(["a"])
     with pytest.raises(ValueError, match="device 'gpu' is unknown"):
         Encoder(tiny_qwen2, device="gpu").encode_docs(["a"])
     if not torch.cuda.is_available():

@@ -19,7 +19,7 @@ from rader_ir.packed.packs import Pack
 _NEAREST = 0.98  # smallest cosine to float32 that passes
 _SAMPLES, _LONGEST_SAMPLE = 128, 256
 _ALPHA, _TINY = 0.6, 1e-6
-# By how much states may exceed the extremes that were seen; what exceeds that is cut. Real texts focus attention more than made ones
+# How far beyond the extremes that were seen codes reach; farther where real texts focus attention more than made ones do
 _ROOM, _ROOM_ATTENDED = 1.05, 1.5
 
 
@@ -46,10 +46,9 @@ def sample(tokenizer, longest: int | None) -> list[list[int]]:
     words = np.array([word for word in range(len(tokenizer)) if word not in special])
     lengths = np.geomspace(3, min(_LONGEST_SAMPLE, longest or _LONGEST_SAMPLE), _SAMPLES).astype(int).tolist()
     texts = [tokenizer.decode(random.choice(words, length)) for length in lengths]
-    return [
-        tokenizer(text, truncation=True, max_length=length)["input_ids"]
-        for text, length in zip(texts, lengths, strict=True)
-    ]
+    made = zip(texts, lengths, strict=True)
+    rows = [tokenizer(text, truncation=True, max_length=length)["input_ids"] for text, length in made]
+    return [row for row in rows if len(row) > 1]
 
 
 @torch.inference_mode()
@@ -58,7 +57,8 @@ def in_int8(bert: Bert, rows: Sequence[Sequence[int]], pooling: str) -> Bert:
 
     Args:
         bert: goes on as it is.
-        rows: token ids of texts; half of them tell the ranges of states, the others how near the vectors come.
+        rows: token ids, two at least, of texts; half of these tell the ranges of states, the others how near the vectors
+            come.
         pooling: of these vectors, as `Pack.pooled`.
 
     Raises:
@@ -154,7 +154,7 @@ class _Int8Feed:
     exact: Feed
 
     def __call__(self, states: torch.Tensor, pack: Pack) -> torch.Tensor:
-        """[N, D] -> [N, D]"""
+        """[N, D] -> [N, D], the tokens of `pack`."""
         fed = self.down(self.up.activated(states, self.exact.activation, self.down), add=states)
         return fed.index_copy_(0, pack.first, self.exact(states[pack.first], pack))
 
