@@ -20,6 +20,7 @@ from rader_ir.adapters import merge_adapter
 from rader_ir.checkpoints import Checkpoint
 from rader_ir.packed import Engine, int8
 from rader_ir.packed.bert import Bert
+from rader_ir.packed.decoder import MODEL_TYPES as DECODERS
 from rader_ir.threads import fit_threads
 from rader_ir.weights import Files, fetch
 
@@ -162,7 +163,7 @@ def _load(files: Files, device: torch.device, dtype: torch.dtype) -> Loaded:
     model = model.eval().requires_grad_(False).to(device)
     if device.type == "cpu":
         fit_threads()
-    engine = Engine(model, name=checkpoint.name, causal=bool(checkpoint.causal))
+    engine = Engine(model, name=checkpoint.name, causal=_is_causal(model, checkpoint))
     if dtype is torch.int8:
         engine.multiply_in_int8(int8.sample(tokenizer, longest_text(files)), checkpoint.pooling)
     return Loaded(files, model, engine, tokenizer, device, dtype)
@@ -179,6 +180,12 @@ def _check_dtype(dtype: torch.dtype, device: torch.device, checkpoint: Checkpoin
     x86 = device.type == "cpu" and platform.machine() in ("x86_64", "AMD64")
     if dtype is torch.bfloat16 and x86 and not torch.cpu._is_avx512_bf16_supported():
         logger.warning("this CPU has no products of bfloat16: %s will be slower than in float32", checkpoint.name)
+
+
+def _is_causal(model: torch.nn.Module, checkpoint: Checkpoint) -> bool:
+    """Whether the loaded model attends causally: what the checkpoint says, or else what a decoder's configuration does."""
+    decoder = model.config.model_type in DECODERS
+    return bool(checkpoint.causal) or (decoder and getattr(model.config, "is_causal", True) is not False)
 
 
 def _tokenizer(files: Files):

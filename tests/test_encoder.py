@@ -106,6 +106,13 @@ def test_causal_whatever_the_configuration_says(tmp_path, caplog):
     assert np.abs(kept - both_ways).max() < 1e-5
 
 
+def test_a_decoder_whose_checkpoint_does_not_ask_for_causality_keeps_its_own(tiny_qwen2, caplog):
+    with caplog.at_level(logging.WARNING):
+        made = Encoder(replace(read_folder(tiny_qwen2), causal=False)).encode_docs(TEXTS)
+    assert np.abs(made - by_hand(tiny_qwen2, TEXTS)).max() < 1e-5
+    assert "padded" not in caplog.text
+
+
 def test_foreign_code_is_never_run(tiny_qwen2, tmp_path):
     folder = tmp_path / "code"
     shutil.copytree(tiny_qwen2, folder)
