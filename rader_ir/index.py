@@ -17,7 +17,8 @@ from rader_ir.index_ids import DocIds
 
 QUANTISED = ("sq8", "fp16")
 KINDS = ("flat", "hnsw", *QUANTISED)
-_RESULTS_AT_ONCE = 1 << 22  # candidates held at a time, over all queries of a batch
+_QUERIES_AT_ONCE = 2048
+_RESULTS_AT_ONCE = 1 << 20  # candidates held at a time, over all queries of a batch
 _MARGIN = 16  # candidates beyond the depth, so that ties at the cut rarely need a second search
 _NOISE = 16  # rounding may differ by this many times the largest difference seen before ranks are in doubt
 
@@ -129,20 +130,20 @@ class Index:
             ValueError: wrong shape, NaN, an unknown kind, or a kind that is not built or older than the index.
         """
         vectors = self._checked(vectors, depth, kind, excluded)
-        banned = [self._banned(doc_ids) for doc_ids in (excluded or [()] * len(vectors))]
         fetch, found = self._fetcher(kind), {}
+        if not len(self):
+            return [(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in vectors]
+        banned = self._banned(excluded or [()] * len(vectors))
         wanted = {query: min(depth + len(banned[query]) + _MARGIN, len(self)) for query in range(len(vectors))}
         while wanted:
             again = {}
             for batch, k in _batches(wanted, together=kind == "flat"):
-                for query, *candidates in zip(batch, *fetch(vectors[batch], k), strict=True):
-                    ranked = self._ranked(
-                        vectors[query], *candidates, banned[query], depth, exact=kind not in QUANTISED
-                    )
-                    if ranked is None:
-                        again[query] = min(2 * k, len(self))
-                    else:
-                        found[query] = ranked
+                candidates = fetch(vectors[batch], k)
+                ranked, doubtful = self._ranked(
+                    vectors[batch], *candidates, [banned[query] for query in batch], depth, exact=kind not in QUANTISED
+                )
+                found.update(zip(batch, ranked, strict=True))
+                again.update((batch[row], min(2 * k, len(self))) for row in np.flatnonzero(doubtful))
             wanted = again
         return [found[query] for query in range(len(vectors))]
 
@@ -191,31 +192,47 @@ class Index:
             raise ValueError(f"excluded has {len(excluded)} entries for {len(vectors)} queries; give one for each")
         return vectors
 
-    def _banned(self, doc_ids: Collection[str]) -> np.ndarray:
-        positions = self.doc_ids.positions(doc_ids) if doc_ids else np.zeros(0, np.int64)
-        return positions[positions >= 0]
+    def _banned(self, excluded: Sequence[Collection[str]]) -> list[np.ndarray]:
+        """For each query the positions of the documents that it excludes; those that are not here are left out."""
+        positions = self.doc_ids.positions([doc_id for doc_ids in excluded for doc_id in doc_ids])
+        ends = np.cumsum([len(doc_ids) for doc_ids in excluded])
+        return [part[part >= 0] for part in np.split(positions, ends)[:-1]]
 
     def _ranked(
-        self, query, scores, positions, banned, depth: int, *, exact: bool
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        """The best `depth` of the candidates of one query, or None where a document beyond them might belong there."""
-        scores, positions = scores[positions >= 0], positions[positions >= 0]
-        true = np.einsum("nd,d->n", self.vectors[positions], query)  # row by row in one order, whatever the batch
-        allowed = ~np.isin(positions, banned)
-        if len(positions) < len(self) and allowed.sum() >= depth:
-            noise = _NOISE * np.abs(true - scores).max() if exact else 0.0
-            if not scores[allowed][depth - 1] - scores[-1] > noise:
-                return None
-        return self._by_score_and_id(positions[allowed], true[allowed], depth)
+        self, queries, scores, positions, banned: Sequence[np.ndarray], depth: int, *, exact: bool
+    ) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+        """The best `depth` of each query's candidates [q, k], and whether one beyond them might belong there, bool [q]."""
+        from rader_ir.index_flat import inner_products  # imports faiss
 
-    def _by_score_and_id(self, positions: np.ndarray, scores: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
-        order = np.argsort(-scores, kind="stable")
-        positions, scores = positions[order], scores[order]
-        same = scores[1:] == scores[:-1]
-        tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
-        if len(tied):
-            positions[tied] = positions[tied][np.lexsort((self.doc_ids[positions[tied]], -scores[tied]))]
-        return positions[:depth], scores[:depth]
+        found = positions >= 0
+        allowed = found.copy()
+        for row, left_out in enumerate(banned):
+            if len(left_out):
+                allowed[row] &= ~np.isin(positions[row], left_out)
+        true = inner_products(np.asarray(self.vectors), queries, positions)
+        counts = np.count_nonzero(allowed, axis=1)
+        doubtful = np.zeros(len(queries), bool)
+        if positions.shape[1] < len(self):
+            error = np.subtract(true, scores, where=found, out=np.zeros_like(true))
+            noise = _NOISE * np.abs(error).max(axis=1) if exact else 0.0
+            last = np.argmax(np.cumsum(allowed, axis=1) >= depth, axis=1)
+            margin = scores[np.arange(len(scores)), last] - scores[:, -1]
+            doubtful = (counts >= depth) & ~(margin > noise)
+        order = np.argsort(np.where(allowed, -true, np.inf), axis=1)
+        true, positions = (np.take_along_axis(values, order, axis=1) for values in (true, positions))
+        self._settle_ties(true, positions, counts)
+        sizes = np.minimum(counts, depth)
+        return [(row[:n], values[:n]) for row, values, n in zip(positions, true, sizes, strict=True)], doubtful
+
+    def _settle_ties(self, scores: np.ndarray, positions: np.ndarray, counts: np.ndarray) -> None:
+        """Order equal scores among the first `counts` of each row of [q, k] by doc id, in place."""
+        same = (scores[:, 1:] == scores[:, :-1]) & (np.arange(1, scores.shape[1]) < counts[:, None])
+        tied = np.zeros(scores.shape, bool)
+        tied[:, 1:] = same
+        tied[:, :-1] |= same
+        if tied.any():
+            order = np.lexsort((self.doc_ids[positions[tied]], -scores[tied], np.nonzero(tied)[0]))
+            positions[tied] = positions[tied][order]
 
 
 def require_same_encoder(folder: str | Path, meta: dict, encoder) -> None:
@@ -249,6 +266,6 @@ def _batches(wanted: Mapping[int, int], *, together: bool) -> Iterator[tuple[lis
     for query, k in wanted.items():
         groups.setdefault(max(wanted.values()) if together else k, []).append(query)
     for k, queries in groups.items():
-        size = max(1, _RESULTS_AT_ONCE // max(1, k))
+        size = max(1, min(_QUERIES_AT_ONCE, _RESULTS_AT_ONCE // k))
         for start in range(0, len(queries), size):
             yield queries[start : start + size], k

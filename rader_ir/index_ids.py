@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 BLOCK = 1 << 22  # bytes of the id file looked at in one go
+_IDS_AT_ONCE = 1 << 13
 
 
 def id_problem(doc_id: str, *, blanks: bool = False) -> str | None:
@@ -68,6 +69,7 @@ class DocIds(Sequence):
         self.path = Path(path)
         self._ends = _line_ends(self.path, count) if count else np.zeros(0, np.int64)
         self._text = _mapped(self.path) if count else b""
+        self._bytes = np.frombuffer(self._text, np.uint8)
         self._order = self._sorted = None
 
     def __len__(self) -> int:
@@ -79,15 +81,16 @@ class DocIds(Sequence):
         if isinstance(key, slice):
             key = range(len(self))[key]
         positions = np.asarray(key, np.int64)
-        starts = np.where(positions > 0, self._ends[positions - 1] + 1, 0).tolist()
-        ends = self._ends[positions].tolist()
-        return np.array([self._text[start:end].decode() for start, end in zip(starts, ends, strict=True)], dtype=str)
+        positions = np.where(positions < 0, positions + len(self), positions)
+        starts = np.where(positions > 0, self._ends[positions - 1] + 1, 0)
+        return _texts(self._bytes, starts, self._ends[positions] - starts)
 
     def __iter__(self) -> Iterator[str]:
-        return (self._read(position) for position in range(len(self)))
+        for start in range(0, len(self), _IDS_AT_ONCE):
+            yield from self[start : start + _IDS_AT_ONCE].tolist()
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        return np.array(list(self), dtype=dtype or str)
+        return self[:] if dtype is None else self[:].astype(dtype)
 
     def __repr__(self) -> str:
         return f"<{len(self)} doc ids>"
@@ -99,8 +102,14 @@ class DocIds(Sequence):
             hashes = _hashes(self)
             self._order = np.argsort(hashes, kind="stable")
             self._sorted = hashes[self._order]
-        starts = np.searchsorted(self._sorted, _hashes(doc_ids))
-        return np.fromiter(map(self._match, doc_ids, starts), np.int64, len(doc_ids))
+        wanted = _hashes(doc_ids)
+        starts = np.searchsorted(self._sorted, wanted)
+        known = np.flatnonzero(np.append(self._sorted, 0)[starts] == wanted)
+        known = known[starts[known] < len(self)]
+        firsts, positions = self._order[starts[known]], np.full(len(doc_ids), -1)
+        for row, first, held in zip(known.tolist(), firsts.tolist(), self[firsts].tolist(), strict=True):
+            positions[row] = first if held == doc_ids[row] else self._match(doc_ids[row], starts[row])
+        return positions
 
     def _match(self, doc_id: str, start: int) -> int:
         while start < len(self) and self._sorted[start] == hash(doc_id):
@@ -117,6 +126,17 @@ class DocIds(Sequence):
 def _mapped(path: Path) -> mmap.mmap:
     with open(path, "rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _texts(data: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Pieces of UTF-8 bytes as a numpy array of strings; all bytes are gathered, and widened, at once."""
+    width = int(sizes.max(initial=1))
+    gaps = starts - np.cumsum(sizes) + sizes
+    rows = np.zeros((len(starts), width), np.uint8)
+    rows[np.arange(width) < sizes[:, None]] = data[np.repeat(gaps, sizes) + np.arange(sizes.sum())]
+    if (rows < 128).all():
+        return rows.astype(np.uint32).view(f"U{width}").ravel()
+    return np.array([piece.decode() for piece in rows.view(f"S{width}").ravel().tolist()], dtype=str)
 
 
 def _hashes(doc_ids: Sequence[str]) -> np.ndarray:

@@ -6,12 +6,14 @@ quantisation: a byte, or half precision, for each dimension) and memory-mapped. 
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import faiss
 import numpy as np
 from tqdm import tqdm
 
+from rader_ir.index_flat import nearest
 from rader_ir.index_folder import META, explained, locked, read_meta, require_room, write_json
 
 QUANTISED = {"sq8": "QT_8bit", "fp16": "QT_fp16"}
@@ -26,16 +28,7 @@ Fetch = Callable[
 
 def flat(vectors: np.ndarray) -> Fetch:
     """Exact search: the k rows with the largest inner products, as far as float32 sums tell."""
-
-    def fetch(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        heap = faiss.ResultHeap(len(queries), k, keep_max=True)
-        for start, rows in _blocks(vectors):
-            scores, positions = faiss.knn(queries, rows, min(k, len(rows)), metric=faiss.METRIC_INNER_PRODUCT)
-            heap.add_result(scores, positions + start)
-        heap.finalize()
-        return heap.D, heap.I
-
-    return fetch
+    return partial(nearest, np.asarray(vectors))
 
 
 def built(folder: Path, meta: dict, kind: str) -> Fetch:
