@@ -133,7 +133,7 @@ class Index:
         fetch, found = self._fetcher(kind), {}
         if not len(self):
             return [(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in vectors]
-        banned = self._banned(excluded or [()] * len(vectors))
+        banned = self._banned(excluded, len(vectors))
         wanted = {query: min(depth + len(banned[query]) + _MARGIN, len(self)) for query in range(len(vectors))}
         while wanted:
             again = {}
@@ -192,9 +192,11 @@ class Index:
             raise ValueError(f"excluded has {len(excluded)} entries for {len(vectors)} queries; give one for each")
         return vectors
 
-    def _banned(self, excluded: Sequence[Collection[str]]) -> list[np.ndarray]:
+    def _banned(self, excluded: Sequence[Collection[str]] | None, count: int) -> list[np.ndarray]:
         """For each query the positions of the documents that it excludes; those that are not here are left out."""
-        positions = self.doc_ids.positions([doc_id for doc_ids in excluded for doc_id in doc_ids])
+        if excluded is None:
+            return [np.zeros(0, np.int64)] * count
+        positions = self.doc_ids.positions(doc_id for doc_ids in excluded for doc_id in doc_ids)
         ends = np.cumsum([len(doc_ids) for doc_ids in excluded])
         return [part[part >= 0] for part in np.split(positions, ends)[:-1]]
 
@@ -263,8 +265,9 @@ def _mapped(folder: Path, plan: Plan, count: int) -> np.ndarray:
 def _batches(wanted: Mapping[int, int], *, together: bool) -> Iterator[tuple[list[int], int]]:
     """Queries that are searched at once, and for how many candidates: with those that want as many, or with all."""
     groups: dict[int, list[int]] = {}
+    most = max(wanted.values())
     for query, k in wanted.items():
-        groups.setdefault(max(wanted.values()) if together else k, []).append(query)
+        groups.setdefault(most if together else k, []).append(query)
     for k, queries in groups.items():
         size = max(1, min(_QUERIES_AT_ONCE, _RESULTS_AT_ONCE // k))
         for start in range(0, len(queries), size):

@@ -4,13 +4,11 @@ faiss alone answers up to 128,000 / dimension queries one by one, each at the sp
 once for all of them. What is held besides the rows is one block of products, however large the index.
 """
 
-import math
-
 import faiss
 import numpy as np
 
 _PRODUCTS_AT_ONCE = 1 << 21  # of a block, over all queries: 8 MB, still in the cache when they are sifted
-_LEAST_ROWS = 1024  # of a block: fewer make a slow matrix product
+_LEAST_ROWS = 1024  # of a block: a matrix product of many more rows than queries waits for memory, of few is slow
 _PIECE = 1 << 18  # numbers of the rows that a core's own cache holds
 _FEW = 6  # up to so many queries take turns with a piece of rows sooner than a matrix product packs it
 _SAMPLED = 64  # for deep searches of small indexes, one of so many rows tells beforehand what the k-th best will reach
@@ -32,7 +30,7 @@ def nearest(vectors: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarra
     if expected < _LEAST_EXPECTED or not 4 * k <= len(vectors) <= 512 * k:  # in larger ones the heaps are soon warm
         return _scan(vectors, queries, k)
     sample = np.ascontiguousarray(vectors[_SAMPLED // 2 :: _SAMPLED])
-    rank = expected + 4 * math.isqrt(expected)  # a Poisson variable passes that once in 10^4
+    rank = 2 * expected + 4  # so many of the k best, where so few are expected, come once in 4,000 draws or more seldom
     bounds = np.partition(queries @ sample.T, -rank, axis=1)[:, -rank, None]
     scores, positions = _scan(vectors, queries, k, bounds)
     if len(fewer := np.flatnonzero(positions[:, -1] < 0)):  # the sample promised these too much
@@ -43,19 +41,25 @@ def nearest(vectors: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarra
 def inner_products(vectors: np.ndarray, queries: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Inner products of queries [q, d] with the rows at positions [q, k]: float32 [q, k], -inf where a position is -1.
 
-    Each is summed by itself and always in one order, so that it depends on its two vectors only.
+    Each is summed by itself and always in one order, so that it depends on its two vectors only. Rows are taken in their
+    order on disk, so that one which many queries found is read once.
     """
-    products = np.empty(positions.shape, np.float32)
-    arrays = map(faiss.swig_ptr, (products, queries, vectors, np.ascontiguousarray(positions)))
-    faiss.fvec_inner_products_by_idx(*arrays, vectors.shape[1], *positions.shape)
-    return products
+    order = np.argsort(positions, axis=None)
+    products, sorted_products = (np.full(positions.size, -np.inf, np.float32) for _ in range(2))
+    of_query, of_row = order // positions.shape[1], positions.ravel()[order]
+    arrays = map(faiss.swig_ptr, (queries, of_query, vectors, of_row, sorted_products))
+    faiss.pairwise_indexed_inner_product(vectors.shape[1], len(order), *arrays)
+    products[order] = sorted_products
+    return products.reshape(positions.shape)
 
 
 def _scan(vectors: np.ndarray, queries: np.ndarray, k: int, bounds: np.ndarray | float = -np.inf):
     """`nearest` among the rows above bounds [q, 1], block by block; a heap's root is what a product must pass."""
     heap = faiss.ResultHeap(len(queries), k, keep_max=True)
     heap.D[:] = bounds
-    step = max(_LEAST_ROWS, _PRODUCTS_AT_ONCE // len(queries))
+    step = _PRODUCTS_AT_ONCE // len(queries)
+    if len(queries) > _FEW:
+        step = max(1, min(step, max(_LEAST_ROWS, 4 * len(queries))))
     room = np.empty(len(queries) * min(step, len(vectors)), np.float32)
     for start in range(0, len(vectors), step):
         rows = vectors[start : start + step]

@@ -98,14 +98,15 @@ class DocIds(Sequence):
     def positions(self, doc_ids: Iterable[str]) -> np.ndarray:
         """Where each doc id stands, int64 [n]; -1 for one that is not here."""
         doc_ids = list(doc_ids)
+        if not doc_ids or not len(self):
+            return np.full(len(doc_ids), -1)
         if self._sorted is None:
             hashes = _hashes(self)
             self._order = np.argsort(hashes, kind="stable")
             self._sorted = hashes[self._order]
         wanted = _hashes(doc_ids)
         starts = np.searchsorted(self._sorted, wanted)
-        known = np.flatnonzero(np.append(self._sorted, 0)[starts] == wanted)
-        known = known[starts[known] < len(self)]
+        known = np.flatnonzero(self._sorted[np.minimum(starts, len(self) - 1)] == wanted)
         firsts, positions = self._order[starts[known]], np.full(len(doc_ids), -1)
         for row, first, held in zip(known.tolist(), firsts.tolist(), self[firsts].tolist(), strict=True):
             positions[row] = first if held == doc_ids[row] else self._match(doc_ids[row], starts[row])
