@@ -4,13 +4,17 @@ faiss alone answers up to 128,000 / dimension queries one by one, each at the sp
 once for all of them. What is held besides the rows is one block of products, however large the index.
 """
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import faiss
 import numpy as np
 
-_PRODUCTS_AT_ONCE = 1 << 21  # of a block, over all queries: 8 MB, still in the cache when they are sifted
-_LEAST_ROWS = 1024  # of a block: a matrix product of many more rows than queries waits for memory, of few is slow
-_PIECE = 1 << 18  # numbers of the rows that a core's own cache holds
+_PRODUCTS_AT_ONCE = 1 << 22  # of a block, over all queries
+_ROWS = 2048  # of a block: of fewer a matrix product is slow, of many more it waits for memory
+_PIECE = 1 << 19  # numbers of the rows that the caches hold
 _FEW = 6  # up to so many queries take turns with a piece of rows sooner than a matrix product packs it
+_ALONE = 100_000  # products from which faiss sifts by threads of its own, which stand in the way of the BLAS's
 _SAMPLED = 64  # for deep searches of small indexes, one of so many rows tells beforehand what the k-th best will reach
 _LEAST_EXPECTED = 8  # of the k best in such a sample; fewer tell too little
 
@@ -24,8 +28,6 @@ def nearest(vectors: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarra
     Returns:
         scores float32 and positions int64, both [q, k], best first; the position is -1 where nothing is left to find.
     """
-    if len(queries) == faiss.omp_get_max_threads() == 1:  # nothing to share: faiss reads at the speed of memory
-        return faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
     expected = k // _SAMPLED
     if expected < _LEAST_EXPECTED or not 4 * k <= len(vectors) <= 512 * k:  # in larger ones the heaps are soon warm
         return _scan(vectors, queries, k)
@@ -55,35 +57,57 @@ def inner_products(vectors: np.ndarray, queries: np.ndarray, positions: np.ndarr
 
 def _scan(vectors: np.ndarray, queries: np.ndarray, k: int, bounds: np.ndarray | float = -np.inf):
     """`nearest` among the rows above bounds [q, 1], block by block; a heap's root is what a product must pass."""
-    heap = faiss.ResultHeap(len(queries), k, keep_max=True)
+    heap, threads = faiss.ResultHeap(len(queries), k, keep_max=True), faiss.omp_get_max_threads()
     heap.D[:] = bounds
-    step = _PRODUCTS_AT_ONCE // len(queries)
-    if len(queries) > _FEW:
-        step = max(1, min(step, max(_LEAST_ROWS, 4 * len(queries))))
+    step = _rows_at_once(len(queries), threads)
     room = np.empty(len(queries) * min(step, len(vectors)), np.float32)
-    for start in range(0, len(vectors), step):
-        rows = vectors[start : start + step]
-        products = room[: len(queries) * len(rows)].reshape(len(queries), len(rows))
-        _multiply(queries, rows, products)
-        heap.heaps.addn(len(rows), faiss.swig_ptr(products), start, 0, len(queries))
+    with ThreadPoolExecutor(threads) as pool:
+        share = pool.map if threads > 1 else map
+        for start in range(0, len(vectors), step):
+            rows = vectors[start : start + step]
+            products = room[: len(queries) * len(rows)].reshape(len(queries), len(rows))
+            _multiply(queries, rows, products, share)
+            _sift(heap.heaps, products, start, share)
     heap.finalize()
     return heap.D, heap.I
 
 
-def _multiply(queries: np.ndarray, rows: np.ndarray, products: np.ndarray) -> None:
-    """Write queries [q, d] x rows [m, d] to products [q, m].
+def _rows_at_once(queries: int, threads: int) -> int:
+    most = max(1, min(_PRODUCTS_AT_ONCE // queries, _ALONE))
+    if queries <= _FEW:
+        return most
+    enough = _ROWS if threads == 1 else 2 * _ROWS * threads  # threads wait for each other at the end of every block
+    return min(most, max(enough, 4 * queries))
 
-    numpy multiplies rows that begin at an odd byte of a file without BLAS, so those are copied, piece by piece.
-    """
-    few = 1 < len(queries) <= _FEW
+
+def _multiply(queries: np.ndarray, rows: np.ndarray, products: np.ndarray, share: Callable) -> None:
+    """Write queries [q, d] x rows [m, d] to products [q, m]; `share`: a `map` that may use threads."""
+    few, (count, dimension) = len(queries) <= _FEW, rows.shape
     if rows.flags.aligned and not few:
         np.matmul(queries, rows.T, out=products)
         return
-    step = max(1, _PIECE // rows.shape[1])
-    for start in range(0, len(rows), step):
-        piece, lines = np.require(rows[start : start + step], requirements="A"), products[:, start : start + step]
-        if few:
-            for query, line in zip(queries, lines, strict=True):
-                np.dot(piece, query, out=line)
-        else:
-            np.matmul(queries, piece.T, out=lines)
+
+    def one_by_one(start: int) -> None:
+        piece, lines = rows[start : start + step], products[:, start : start + step]
+        for query, line in zip(queries, lines, strict=True):
+            faiss.fvec_inner_products_ny(*map(faiss.swig_ptr, (line, query, piece)), dimension, len(piece))
+
+    step = max(1, _PIECE // dimension)
+    if few:
+        list(share(one_by_one, range(0, count, step)))
+        return
+    for start in range(0, count, step):  # numpy multiplies what begins at an odd byte of a file without its BLAS
+        np.matmul(queries, rows[start : start + step].copy().T, out=products[:, start : start + step])
+
+
+def _sift(heaps, products: np.ndarray, start: int, share: Callable) -> None:
+    """Push products [q, m] of the rows from `start` on to the queries' heaps; `share`: a `map` that may use threads."""
+    rows = products.shape[1]
+    step = max(1, _ALONE // rows)
+
+    def push(first: int) -> None:
+        some = products[first : first + step]
+        heaps.addn(rows, faiss.swig_ptr(some), start, first, len(some))
+
+    firsts = range(0, len(products), step)
+    list((share if len(firsts) > 4 else map)(push, firsts))
