@@ -175,10 +175,11 @@ def measure(quick: bool, rounds: int, scifact: Path | None) -> Iterator[Row]:
             for count in threads:
                 yield from in_process("speed", folder, count, rounds)
         yield from in_process("memory", folders[0], threads[-1], rounds)
+        others = [folders[0] if quick else make_index(Path(scratch), *QUICK_SHAPES[0])]  # graphs are slow to build
         if scifact is not None:
-            folders.append(Path(shutil.copytree(scifact, Path(scratch) / "scifact")))
-        for folder in folders[::2]:
-            yield from in_process("kinds", folder, threads[-1], rounds)
+            others.append(Path(shutil.copytree(scifact, Path(scratch) / "scifact")))
+        for folder in others:
+            yield from in_process("kinds", folder, 1, rounds)
 
 
 def main() -> None:
