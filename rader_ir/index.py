@@ -1,6 +1,6 @@
-"""An index folder opened for search: doc ids, vectors on disk, and FAISS to find the nearest of them.
+"""An index folder opened for search: doc ids, vectors on disk, and what finds the nearest of them.
 
-Candidates come from FAISS (exact flat search, an HNSW graph, or a scan of quantised vectors); every score is then the
+Candidates come from an exact scan, or by FAISS from an HNSW graph or from quantised vectors; every score is then the
 inner product with the float32 vector itself, summed in one fixed order, so scores and ranks do not depend on the
 batch of queries or on the kind of search that found them. Ties go to the smaller doc id, also at the depth cut.
 """
@@ -120,7 +120,7 @@ class Index:
             vectors: queries, float32 [q, d].
             depth: number of documents for each query; fewer where the index has fewer.
             kind: "flat" finds the nearest for certain; "hnsw", "sq8" and "fp16" search what `add_hnsw` or
-                `add_quantised` built, and may miss some.
+                `add_quantised` built, and may miss some. Give "flat" many queries at once: it reads the vectors once for all.
             excluded: for each query the doc ids to leave out, before the depth cut.
 
         Returns:
@@ -156,7 +156,11 @@ class Index:
         self._fetchers.pop("hnsw", None)
 
     def add_quantised(self, kind: str, *, verbose: bool = False) -> None:
-        """Build the smaller vectors for `kind="sq8"` (a quarter of the size) or `kind="fp16"` (half of it)."""
+        """Build the smaller vectors for `kind="sq8"` (a quarter of the size) or `kind="fp16"` (half of it).
+
+        They are scanned for one query after the other: less is read than by a flat search, but from a few queries at a time
+        on that one is sooner. tests/benchmarks/RESULTS.md has the figures.
+        """
         from rader_ir import index_kinds
 
         if kind not in QUANTISED:

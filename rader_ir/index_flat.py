@@ -92,7 +92,7 @@ def _multiply(queries: np.ndarray, rows: np.ndarray, products: np.ndarray, share
         for query, line in zip(queries, lines, strict=True):
             faiss.fvec_inner_products_ny(*map(faiss.swig_ptr, (line, query, piece)), dimension, len(piece))
 
-    step = max(1, _PIECE // dimension)
+    step = max(1, (_PIECE if len(queries) > 1 else 8 * _PIECE) // dimension)  # one query reads nothing twice
     if few:
         list(share(one_by_one, range(0, count, step)))
         return

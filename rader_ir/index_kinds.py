@@ -1,7 +1,8 @@
-"""How FAISS finds candidates in an index: by scanning all rows, by an HNSW graph, or by scanning quantised rows.
+"""How candidates are found in an index: by scanning all rows, by an HNSW graph, or by scanning quantised rows.
 
-The first needs nothing but the vectors; the others are files beside them, built once (HNSW: arXiv:1603.09320; scalar
-quantisation: a byte, or half precision, for each dimension) and memory-mapped. All give what `Fetch` says.
+The first needs nothing but the vectors (index_flat.py); the others are faiss's, files beside them, built once (HNSW:
+arXiv:1603.09320; scalar quantisation: a byte, or half precision, for each dimension) and memory-mapped. All give what
+`Fetch` says.
 """
 
 import os
@@ -32,7 +33,7 @@ def flat(vectors: np.ndarray) -> Fetch:
 
 
 def built(folder: Path, meta: dict, kind: str) -> Fetch:
-    """Search by what `build` made; ValueError where that is missing damaged or older than the index."""
+    """Search by what `build` made; ValueError where that is missing, damaged or older than the index."""
     made = meta["kinds"].get(kind)
     call = "add_hnsw()" if kind == "hnsw" else f"add_quantised({kind!r})"
     remedy = f"call Index({str(folder)!r}).{call}, or `rader index` with --kinds {kind},"

@@ -62,3 +62,7 @@ def test_the_extras_are_not_needed_to_import():
     """With the optional libraries made unimportable, the package, its command line and the Pyserini door still open."""
     block = "import sys; sys.modules.update(dict.fromkeys(['pyterrier', 'pyserini', 'pandas', 'ir_datasets', 'httpx']))"
     assert loaded_by(f"{block}\nimport rader_ir, rader_ir.cli, rader_ir.pyserini", MODEL_LIBRARIES) == []
+
+
+def test_searching_vectors_loads_no_torch():
+    assert loaded_by("import rader_ir.index, rader_ir.index_kinds", ["torch", "transformers", "pandas", "scipy"]) == []
