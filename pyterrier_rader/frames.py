@@ -50,7 +50,7 @@ def group(frame: pd.DataFrame) -> Groups:
 
 def without_scores(frame: pd.DataFrame) -> pd.DataFrame:
     """A copy with fresh row labels (`|` and `^` repeat them) and without the scores and ranks of an earlier stage."""
-    return frame.drop(columns=["score", "rank"], errors="ignore").reset_index(drop=True)
+    return _without(frame, "score", "rank").reset_index(drop=True)
 
 
 def typed_empty(frame: pd.DataFrame, **added: str) -> pd.DataFrame:
@@ -161,20 +161,21 @@ def with_scores(frame: pd.DataFrame, groups: Groups, scores: np.ndarray, depth: 
     order, ranks = _ranked(frame["docno"], groups, scores), _positions(groups.sizes)
     if depth is not None:
         order, ranks = order[ranks < depth], ranks[ranks < depth]
-    kept = spread(frame, groups).drop(columns=["score", "rank"], errors="ignore").take(order).reset_index(drop=True)
+    kept = _without(spread(frame, groups), "score", "rank").take(order).reset_index(drop=True)
     return kept.assign(score=scores[order], rank=ranks)
 
 
 def with_results(topics: pd.DataFrame, lists: Sequence[tuple[Sequence[str], Sequence[float]]]) -> pd.DataFrame:
-    """One row per result: `topics` [q rows] repeated for each of its (docnos, scores), in ranked order."""
-    sizes = [len(docnos) for docnos, _ in lists]
-    if not sum(sizes):
+    """One row per result: `topics` [q rows], sorted by qid, repeated for each of its (docnos, scores), in ranked order."""
+    sizes = np.array([len(docnos) for docnos, _ in lists], dtype=np.int64)
+    if not sizes.sum():
         return no_results(topics)
-    docnos = np.concatenate([np.asarray(docnos, dtype=object) for docnos, _ in lists])
+    docnos = pd.Series(np.concatenate([np.asarray(docnos, dtype=object) for docnos, _ in lists]), dtype="str")
     scores = np.concatenate([np.asarray(scores, dtype=np.float64) for _, scores in lists])
-    rows = topics.drop(columns=["docno"], errors="ignore").take(np.repeat(np.arange(len(topics)), sizes))
-    found = rows.reset_index(drop=True).assign(docno=pd.Series(docnos, dtype="str"))
-    return with_scores(found, group(found), scores)
+    groups = Groups(topics["qid"].to_numpy(dtype=object), np.repeat(np.arange(len(topics)), sizes))
+    order = _ranked(docnos, groups, scores)
+    rows = _without(topics, "docno", "score", "rank").take(groups.codes[order]).reset_index(drop=True)
+    return rows.assign(docno=docnos.array.take(order), score=scores[order], rank=_positions(sizes))
 
 
 def excluded_rows(frame: pd.DataFrame, excluded: Mapping[str, Collection[str]]) -> np.ndarray:
@@ -248,6 +249,12 @@ def one_row_each(rows: pd.DataFrame) -> pd.DataFrame:
     by_query = per_query(rows, groups).take(pairs // len(unique)).reset_index(drop=True)
     by_pair = _collapsed(rows.drop(columns=by_query.columns), codes, len(pairs))
     return pd.concat([by_query, by_pair], axis=1)[rows.columns]
+
+
+def _without(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """`frame` itself, or a copy where it has columns of these names to leave out."""
+    there = [name for name in names if name in frame.columns]
+    return frame.drop(columns=there) if there else frame
 
 
 def _collapsed(frame: pd.DataFrame, codes: np.ndarray, size: int) -> pd.DataFrame:

@@ -20,7 +20,7 @@ DOORS = ("rader_ir.pyserini", "rader_ir.cli", "pyterrier_rader")
 FLOORS = {
     0: "runs files fusion orderings answers prompts checkpoints checkpoint_folders recorded bright corpus passages "
     "evaluation mcts java",
-    1: "weights adapters packed threads loading tokens text_model encoder cross_encoder index index_writer index_formats "
+    1: "weights adapters linear packed threads loading tokens text_model encoder cross_encoder index index_writer index_formats "
     "analysis bm25 lm "
     "index_flat index_folder index_ids index_kinds index_shards index_stage index_stream equivalence reports doctor",
     2: "rerank rerank_file interleaved rag quickstart",

@@ -25,7 +25,7 @@ from rader_ir.packed.bert import Bert
 from rader_ir.packed.decoder import Decoder
 from rader_ir.packed.engine import _difference, _tried
 from rader_ir.packed.library import NAME, Library
-from rader_ir.packed.linear import Linear, joined
+from rader_ir.linear import Linear, joined
 from rader_ir.packed.padded import Padded
 
 CPU = torch.device("cpu")
@@ -250,7 +250,7 @@ def test_linear_layers_equal_torch(monkeypatch):
         (dict(add=residual), product + residual),
     ]
     layers = [Linear(weight, bias), Linear(weight, bias, laid_out=True)]
-    monkeypatch.setattr("rader_ir.packed.linear._ONEDNN", False)
+    monkeypatch.setattr("rader_ir.linear._ONEDNN", False)
     layers.append(Linear(weight, bias, laid_out=True))
     assert not layers[-1].onednn
     for layer in layers:

@@ -1,12 +1,14 @@
-"""Linear layers by the fastest exact arithmetic that torch has on a CPU.
+"""Linear layers and matrix products by the fastest exact arithmetic that torch has on a CPU.
 
 torch sends float32 products on CPUs to MKL, which leaves AVX-512 unused on processors that are not Intel's; oneDNN, which torch
 carries too, uses it, and adds a residual or applies GELU while the product is still in cache. Where torch lacks
 these operators, and on other devices, the same is computed by its ordinary functions.
 """
 
+import ctypes
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -16,6 +18,7 @@ _ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_l
 _HALF = _ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 _DTYPES = (torch.float32, torch.bfloat16) if _HALF else (torch.float32,)
 _LAID_OUT_BYTES = 1 << 28
+_NARROW = 64  # so many rows are sooner the weight, which is packed, than the states
 
 
 class Linear:
@@ -51,6 +54,15 @@ class Linear:
         return product if activation == "none" else getattr(functional, activation)(product)
 
 
+def matrix_product(queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """queries [q, d] x rows [m, d] -> [q, m], all float32; the arrays may begin at any byte and be read-only."""
+    some, many = _tensor(queries), _tensor(rows)
+    with torch.inference_mode():
+        if len(queries) <= _NARROW:
+            return Linear(some, None)(many).T.contiguous().numpy()
+        return Linear(many, None)(some).numpy()
+
+
 def worth_laying_out(model: nn.Module) -> bool:
     """Whether a model is so small that its linear weights may be held twice."""
     return sum(part.weight.nbytes for part in model.modules() if isinstance(part, nn.Linear)) <= _LAID_OUT_BYTES
@@ -71,3 +83,8 @@ def joined(layers: Sequence[nn.Linear]) -> tuple[torch.Tensor, torch.Tensor | No
             layer.bias.data = bias[start:stop]
         start = stop
     return weight, bias
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    memory = (ctypes.c_float * array.size).from_address(array.ctypes.data)  # torch warns of arrays that are read-only
+    return torch.frombuffer(memory, dtype=torch.float32).view(array.shape)
