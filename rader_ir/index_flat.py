@@ -15,6 +15,7 @@ _PRODUCTS_AT_ONCE = 1 << 21  # of a block, over all queries
 _ROWS = 2048  # of a block: of fewer a matrix product is slow, of many more it waits for memory
 _PIECE = 1 << 19  # numbers of the rows that the caches hold
 _FEW = 6  # up to so many queries take turns with a piece of rows sooner than a matrix product packs it
+_PAIRS = 2048  # products of single vectors that are worth a thread
 _SAMPLED = 64  # for deep searches of small indexes, one of so many rows tells beforehand what the k-th best will reach
 _LEAST_EXPECTED = 8  # of the k best in such a sample; fewer tell too little
 
@@ -56,7 +57,7 @@ def inner_products(vectors: np.ndarray, queries: np.ndarray, positions: np.ndarr
         arrays = faiss.swig_ptr(queries), some_queries, faiss.swig_ptr(vectors), some_rows, some_products
         faiss.pairwise_indexed_inner_product(vectors.shape[1], len(parts[0]), *arrays)
 
-    threads = _threads()
+    threads = min(_threads(), 1 + len(order) // _PAIRS)
     step = -(-len(order) // threads)
     shared(multiply, range(0, len(order), step), threads)
     products[order] = sorted_products

@@ -7,9 +7,8 @@ operation wait for the slowest.
 import logging
 import os
 import sys
-import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
 
@@ -17,8 +16,10 @@ logger = logging.getLogger(__name__)
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _ASKED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-_LIMITS = {"faiss": "omp_set_num_threads", "torch": "set_num_threads"}
-_alone = threading.local()
+_LIMITS = {
+    "faiss": ("omp_get_max_threads", "omp_set_num_threads"),
+    "torch": ("get_num_threads", "set_num_threads"),
+}  # by module: what asks for the threads of the calling thread's operations, and what sets them
 
 
 def usable_processors(quota: Path = _QUOTA) -> int:
@@ -46,26 +47,37 @@ def fit_threads() -> None:
         torch.set_num_threads(processors)
 
 
-def shared(work: Callable, tasks: Iterable, threads: int) -> list:
-    """`[work(task) for task in tasks]` by so many threads, each of which computes alone.
+def shared(work: Callable, tasks: Sequence, threads: int) -> list:
+    """`[work(task) for task in tasks]` by so many threads, of which the caller's is one; each computes alone.
 
     faiss and torch start no threads of their own in these, so that none waits, busily, for the others of an operation.
     """
-    if threads == 1:
-        return [work(task) for task in tasks]
+    mine = tasks if threads == 1 else tasks[:1]
+    before = _limited()
+    others = [_workers(threads - 1).submit(_alone, work, task) for task in tasks[len(mine) :]]
+    try:
+        return [work(task) for task in mine] + [other.result() for other in others]
+    finally:
+        wait(others)
+        for limit, number in before:  # last of all: torch begins new threads with what any thread has set for itself
+            limit(number)
 
-    def alone(task):
-        for library in _LIMITS.keys() & sys.modules.keys() - _alone.__dict__.keys():
-            if limit := getattr(sys.modules[library], _LIMITS[library], None):  # None: another thread is importing it
-                limit(1)
-                setattr(_alone, library, True)
-        return work(task)
 
-    done = list(_workers(threads).map(alone, tasks))
-    if "torch" in sys.modules:  # what a thread sets for itself holds for threads yet to come, too
-        torch = sys.modules["torch"]
-        torch.set_num_threads(torch.get_num_threads())
-    return done
+def _alone(work: Callable, task: object):
+    _limited()
+    return work(task)
+
+
+def _limited() -> list[tuple[Callable[[int], None], int]]:
+    """Hold the libraries that are loaded to the calling thread; what sets each, and what it was set to before."""
+    libraries = [(sys.modules.get(name), *names) for name, names in _LIMITS.items()]
+    # a library that another thread is importing has no limits yet
+    found = [
+        (getattr(module, tell), getattr(module, ask)()) for module, ask, tell in libraries if hasattr(module, tell)
+    ]
+    for limit, _ in found:
+        limit(1)
+    return found
 
 
 @cache

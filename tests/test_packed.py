@@ -19,13 +19,13 @@ from transformers import (
     RobertaConfig,
 )
 
+from rader_ir.linear import Linear, joined
 from rader_ir.packed import Engine, Pack
 from rader_ir.packed.attention import attend
 from rader_ir.packed.bert import Bert
 from rader_ir.packed.decoder import Decoder
 from rader_ir.packed.engine import _difference, _tried
 from rader_ir.packed.library import NAME, Library
-from rader_ir.linear import Linear, joined
 from rader_ir.packed.padded import Padded
 
 CPU = torch.device("cpu")

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rader_ir.packed.attention import Prefixes, attend
 from rader_ir.linear import Linear, joined, worth_laying_out
+from rader_ir.packed.attention import Prefixes, attend
 from rader_ir.packed.packs import Pack
 
 MODEL_TYPES = ("qwen2", "qwen3", "llama", "mistral")

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from rader_ir.packed.bert import Bert, Feed, Layer
 from rader_ir.linear import Linear
+from rader_ir.packed.bert import Bert, Feed, Layer
 from rader_ir.packed.packs import Pack
 
 _NEAREST = 0.98  # smallest cosine to float32 that passes

@@ -1,4 +1,8 @@
-"""The plain way, for architectures that cannot read packs: texts padded on the right, read whole by the library's forward."""
+"""The plain way, for architectures that cannot read packs: texts padded on the right, read whole by the library's forward.
+
+It is also what every other way is compared with when a model is loaded. Here nothing is shared between texts, and a batch costs
+as much as its longest text for each.
+"""
 
 import torch
 from torch import nn
@@ -32,9 +36,12 @@ class Padded:
         return hidden[torch.arange(len(pack), device=hidden.device), places]
 
 
-def padded(pack: Pack, pad_id: int) -> dict[str, torch.Tensor]:
-    """`input_ids`, `attention_mask` and, where the pack has types, `token_type_ids`, each [n, T], in the order of the rows."""
-    rows = pack.by_text(pack.ids)
+def padded(pack: Pack, pad_id: int | None) -> dict[str, torch.Tensor]:
+    """`input_ids`, `attention_mask` and, where the pack has types, `token_type_ids`, each [n, T], in the order of the rows.
+
+    pad_id: stands after the texts' ends, where the mask hides it; None takes 0.
+    """
+    rows, pad_id = pack.by_text(pack.ids), 0 if pad_id is None else pad_id
     inputs = {
         "input_ids": pad_sequence(rows, batch_first=True, padding_value=pad_id),
         "attention_mask": pad_sequence([torch.ones_like(row) for row in rows], batch_first=True),

@@ -1,12 +1,13 @@
 """What the side-by-side benchmarks share: ways that take turns, rows that state a ratio and its goal, Markdown and JSON.
 
-Every figure is a median over turns A B A B in one process, so that a noisy machine slows all ways alike. A ratio is larger
-where ours is better: the peer's cost over ours.
+Every figure is a median over turns in one process, each turn in a new order, so that a noisy machine slows all ways alike.
+A ratio is larger where ours is better: the peer's cost over ours.
 """
 
 import argparse
 import gc
 import json
+import random
 import statistics
 import sys
 import time
@@ -63,16 +64,23 @@ def take_turns(
     clock: Callable[[], float] = time.perf_counter,
     *,
     warm: int = 1,
+    twice: bool = False,
 ) -> dict[str, float]:
-    """Median seconds of each way by `clock`, over `rounds` turns after `warm` that are not counted."""
+    """Median seconds of each way by `clock`, over `rounds` turns after `warm` that are not counted.
+
+    twice: in each turn a way runs two times, and the second counts; for short ones, which would else share the processors with
+    threads of the way before that still wait, busily, for more of its work.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     gc.collect()
     gc.freeze()  # what lives already need not be looked through at every turn
     for turn in range(warm + rounds):
-        for name, way in ways.items():
+        for name in random.Random(turn).sample(list(ways), len(ways)):  # none always follows the same one
             gc.collect()
+            if twice:
+                ways[name]()
             start = clock()
-            way()
+            ways[name]()
             if turn >= warm:
                 seconds[name].append(clock() - start)
     gc.unfreeze()
