@@ -1,0 +1,132 @@
+"""Losses of retrievers and rerankers, as functions of scores: no model, no option and no device is known here.
+
+Each takes what one step has scored and gives the mean over its queries, a float32 scalar, so that the loss of a large batch is
+the mean of its parts' losses, weighted by their queries. Where a teacher scores (soft labels, margins, orders) a score that it
+lacks is NaN, and NaN in any input makes the loss NaN: a caller stops, nothing is skipped in silence.
+
+In the equations s_i is the model's score of candidate i of a query's n, t_i the teacher's, and candidate 0 the positive.
+"""
+
+import torch
+from torch.nn import functional
+
+
+def info_nce(
+    queries: torch.Tensor, candidates: torch.Tensor, targets: torch.Tensor, temperature: float = 0.01
+) -> torch.Tensor:
+    """InfoNCE over all candidates of a batch (van den Oord et al., arXiv:1807.03748, Eq. 4), as RaDeR's retriever is trained.
+
+    The mean over queries of -log(exp(q.c+ / T) / sum_j exp(q.c_j / T)). Vectors are taken as they are: unit ones make the
+    inner product a cosine, which the small default temperature is meant for.
+
+    Args:
+        queries: vectors [q, d].
+        candidates: vectors [c, d], each query's positive and everything that serves as a negative.
+        targets: int64 [q], where each query's positive is among the candidates.
+        temperature: T, above 0.
+
+    Raises:
+        ValueError: shapes that do not fit, or a temperature that is not above 0.
+        RuntimeError: a target that is no candidate's place.
+    """
+    if queries.ndim != 2 or candidates.ndim != 2 or queries.shape[1] != candidates.shape[1]:
+        raise ValueError(
+            f"queries {tuple(queries.shape)} and candidates {tuple(candidates.shape)} do not fit; give [q, d] and [c, d]"
+        )
+    if targets.shape != queries.shape[:1]:
+        raise ValueError(f"targets {tuple(targets.shape)} do not fit {len(queries)} queries; give one index for each")
+    _check_temperature(temperature)
+    scores = queries.float() @ candidates.float().T / temperature
+    return (scores.logsumexp(dim=1) - scores.gather(1, targets.unsqueeze(1)).squeeze(1)).mean()
+
+
+def group_softmax(scores: torch.Tensor) -> torch.Tensor:
+    """Softmax cross-entropy over each query's own candidates, the first of which is right: RaDeR's and RankLLaMA's reranker.
+
+    The mean over queries of log(sum_i exp(s_i)) - s_0, called localised contrastive estimation by Gao et al.
+    (arXiv:2101.08751, section 3). Unlike `info_nce` no candidate serves two queries.
+
+    Args:
+        scores: [q, n], n at least 2.
+
+    Raises:
+        ValueError: another shape.
+    """
+    _check_groups(scores)
+    return (scores.float().logsumexp(dim=1) - scores[:, 0].float()).mean()
+
+
+def kl_to_teacher(scores: torch.Tensor, teacher: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    """Kullback-Leibler divergence of the model's distribution over a query's candidates from the teacher's (soft labels).
+
+    T^2 times the mean over queries of sum_i p_i (log p_i - log m_i), with p = softmax(t / T) and m = softmax(s / T); the factor
+    keeps gradients of one size whatever T is (Hinton et al., arXiv:1503.02531, Eq. 1 and section 2). It is 0 where the
+    scores equal the teacher's up to a constant; which candidate is the positive does not enter.
+
+    Args:
+        scores: [q, n], n at least 2.
+        teacher: [q, n], not differentiated; -inf gives a candidate the probability 0.
+        temperature: T, above 0.
+
+    Raises:
+        ValueError: shapes that do not fit, or a temperature that is not above 0.
+    """
+    _check_groups(scores, teacher)
+    _check_temperature(temperature)
+    wanted = (teacher.detach().float() / temperature).softmax(dim=1)
+    found = (scores.float() / temperature).log_softmax(dim=1)
+    each = functional.kl_div(found, wanted, reduction="none")
+    return temperature**2 * each.sum(dim=1).mean()
+
+
+def margin_mse(scores: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Margin-MSE (Hofstätter et al., arXiv:2010.02666, section 4): the teacher's margins between positive and negatives, learned.
+
+    The mean over queries and negatives of ((s_0 - s_i) - (t_0 - t_i))^2. Margins keep the teacher's scale, unlike `ranknet`.
+
+    Args:
+        scores: [q, n], n at least 2.
+        teacher: [q, n], not differentiated.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    _check_groups(scores, teacher)
+    found, wanted = scores.float(), teacher.detach().float()
+    return functional.mse_loss(found[:, :1] - found[:, 1:], wanted[:, :1] - wanted[:, 1:])
+
+
+def ranknet(scores: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """RankNet (Burges et al., ICML 2005, Eq. 3): the teacher's order of every two candidates, learned.
+
+    The mean over a query's pairs with t_i > t_j of log(1 + exp(s_j - s_i)), then over queries; pairs that the teacher holds
+    equal teach nothing, and a query without other pairs counts as 0.
+
+    Args:
+        scores: [q, n], n at least 2.
+        teacher: [q, n], not differentiated; only its order is read.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    _check_groups(scores, teacher)
+    found, wanted = scores.float(), teacher.detach().float()
+    better = (wanted.unsqueeze(2) > wanted.unsqueeze(1)).float()  # [q, n, n]: is i better than j
+    each = functional.softplus(found.unsqueeze(1) - found.unsqueeze(2)) * better
+    means = each.sum(dim=(1, 2)) / better.sum(dim=(1, 2)).clamp(min=1)
+    # comparisons with NaN are false and would pass over the pair
+    return torch.where(wanted.isnan().any(dim=1), torch.nan, means).mean()
+
+
+def _check_groups(scores: torch.Tensor, teacher: torch.Tensor | None = None) -> None:
+    if scores.ndim != 2 or not len(scores) or scores.shape[1] < 2:
+        raise ValueError(
+            f"scores have the shape {tuple(scores.shape)}; give [queries, candidates], with two candidates or more each"
+        )
+    if teacher is not None and teacher.shape != scores.shape:
+        raise ValueError(f"teacher's scores {tuple(teacher.shape)} do not fit scores {tuple(scores.shape)}")
+
+
+def _check_temperature(temperature: float) -> None:
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}; give a number above 0")
