@@ -5,12 +5,12 @@ than memory; a bad record stops the reading with the file and line named, for a 
 bad score.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rader_ir.files import numbered_lines
+from rader_ir.records import checked_id, jsonl_records, record_id, record_text
 
 FIELDS = ("title", "name", "text", "sentences", "contents")
 # Of ours and ir_datasets, Pyserini, PyTerrier, BEIR, and plain.
@@ -36,7 +36,10 @@ def read_documents(source: str | Path, *, fields: Sequence[str] | None = None) -
         ModuleNotFoundError: an `irds:` source without ir_datasets.
     """
     records = _records(source, fields, kind="docs")
-    return ((_id(record, DOC_ID_FIELDS, where), _text(record, fields, FIELDS, where)) for where, record in records)
+    return (
+        (record_id(record, DOC_ID_FIELDS, where), record_text(record, fields, FIELDS, where))
+        for where, record in records
+    )
 
 
 def read_queries(
@@ -55,10 +58,10 @@ def read_queries(
     queries: dict[str, str] = {}
     excluded: dict[str, frozenset[str]] = {}
     for where, record in _records(source, fields, kind="queries"):
-        query_id = _id(record, QUERY_ID_FIELDS, where)
+        query_id = record_id(record, QUERY_ID_FIELDS, where)
         if query_id in queries:
             raise ValueError(f"{where}: query id {query_id!r} stands twice; keep one record")
-        queries[query_id] = _text(record, fields, (*FIELDS, "query"), where)
+        queries[query_id] = record_text(record, fields, (*FIELDS, "query"), where)
         if doc_ids := _excluded(record, where):
             excluded[query_id] = doc_ids
     return queries, excluded | (_judged_excluded(source) if _is_irds(source) else {})
@@ -116,7 +119,7 @@ def _records(source, fields, *, kind: str) -> Iterator[tuple[str, Mapping[str, A
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     if path.name.endswith((".jsonl", ".jsonl.gz")):
-        return _jsonl_records(path)
+        return jsonl_records(path)
     if fields is not None:
         raise ValueError(f"{path}: a TSV file has one text and no fields; leave fields out")
     return _tsv_records(path)
@@ -130,17 +133,6 @@ def _irds_records(source: str, kind: str) -> Iterator[tuple[str, Mapping[str, An
     return ((f"{source}, record {number}", row._asdict()) for number, row in enumerate(rows, start=1))
 
 
-def _jsonl_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, line in numbered_lines(path):
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}:{number}: broken JSON ({error.msg} at column {error.colno})") from error
-        if not isinstance(record, dict):
-            raise ValueError(f"{path}:{number}: a {type(record).__name__}; expected one JSON object per line")
-        yield f"{path}:{number}", record
-
-
 def _tsv_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for number, line in numbered_lines(path):
         name, tab, text = line.partition("\t")
@@ -149,57 +141,8 @@ def _tsv_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield f"{path}:{number}", {"id": name, "text": text}
 
 
-def _id(record: Mapping[str, Any], names: Sequence[str], where: str) -> str:
-    name = next((name for name in names if name in record), None)
-    if name is None:
-        raise ValueError(f"{where}: no id; expected one of {', '.join(names)}, the record has {', '.join(record)}")
-    return _checked_id(record[name], f"{where}: {name}")
-
-
-def _checked_id(value: Any, where: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(f"{where} is {value!r}; expected a string or an integer")
-    value = _encodable(str(value), where)
-    if not value.strip() or any(character in value for character in "\t\r\n"):
-        raise ValueError(f"{where} is {value!r}; an id may not be empty nor hold a tab or line break")
-    return value
-
-
-def _text(record: Mapping[str, Any], fields: Sequence[str] | None, default: Sequence[str], where: str) -> str:
-    names = fields if fields is not None else [name for name in default if name in record]
-    if lacking := [name for name in names if name not in record]:
-        raise ValueError(f"{where}: no field {lacking[0]!r}; the record has {', '.join(record)}")
-    if not names:
-        expected, present = ", ".join(default), ", ".join(record)
-        raise ValueError(f"{where}: no text; expected {expected}, the record has {present}: name the right fields")
-    text = "\n".join(filter(str.strip, (_flat(record[name], f"{where}: {name}") for name in names)))
-    if not text:
-        raise ValueError(f"{where}: the text is empty or null in {', '.join(names)}; leave the record out")
-    return _encodable(text, where)
-
-
-def _flat(value: Any, where: str) -> str:
-    """A field as one string: null is empty, a list is joined by blanks without its empty items."""
-    texts = [item for item in (value if isinstance(value, list | tuple) else [value]) if item is not None]
-    for item in texts:
-        if not isinstance(item, str):
-            raise ValueError(
-                f"{where} holds {str(item)[:40]!r}, a {type(item).__name__}; expected text or a list of texts"
-            )
-    return " ".join(filter(str.strip, texts))
-
-
-def _encodable(text: str, where: str) -> str:
-    """JSON can spell half a surrogate pair, which no tokenizer and no file takes."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{where}: half a surrogate pair at character {error.start}; mend the text") from None
-    return text
-
-
 def _excluded(record: Mapping[str, Any], where: str) -> frozenset[str]:
     doc_ids = record.get("excluded_ids") or []
     if not isinstance(doc_ids, list | tuple):
         raise ValueError(f"{where}: excluded_ids is {doc_ids!r}; expected a list of doc_ids")
-    return frozenset(_checked_id(doc_id, f"{where}: excluded_ids") for doc_id in doc_ids if doc_id != "N/A")
+    return frozenset(checked_id(doc_id, f"{where}: excluded_ids") for doc_id in doc_ids if doc_id != "N/A")
