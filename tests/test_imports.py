@@ -66,3 +66,8 @@ def test_the_extras_are_not_needed_to_import():
 
 def test_searching_vectors_loads_no_torch():
     assert loaded_by("import rader_ir.index, rader_ir.index_kinds", ["torch", "transformers", "pandas", "scipy"]) == []
+
+
+def test_an_encoder_that_read_nothing_has_not_loaded_what_loads_models():
+    heavy = ["torch._dynamo", "transformers.modeling_utils", "scipy", "sentence_transformers"]
+    assert loaded_by("from rader_ir import CrossEncoder, Encoder; Encoder('minilm')", heavy) == []

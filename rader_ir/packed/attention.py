@@ -11,7 +11,6 @@ from itertools import groupby
 
 import torch
 
-from rader_ir.packed import flash_varlen
 from rader_ir.packed.packs import Pack
 
 
@@ -55,8 +54,11 @@ def attend(
     Returns:
         The shape of `query`.
     """
-    if flash_varlen.serves(query):
-        return flash_varlen.attend(query, key, value, pack, causal=causal, scale=scale, prefixes=prefixes)
+    if query.is_cuda:
+        from rader_ir.packed import flash_varlen  # brings torch's compiler, as much to import as torch itself
+
+        if flash_varlen.serves(query):
+            return flash_varlen.attend(query, key, value, pack, causal=causal, scale=scale, prefixes=prefixes)
     single = len(query) == len(pack) and len(key) != len(pack)
     out, normalisers, texts = torch.empty_like(query), [], 0
     for run in pack.runs:

@@ -15,7 +15,6 @@ from torch import nn
 from rader_ir.packed.bert import Bert
 from rader_ir.packed.decoder import Decoder
 from rader_ir.packed.int8 import in_int8
-from rader_ir.packed.library import Library
 from rader_ir.packed.packs import Pack
 from rader_ir.packed.padded import Padded
 
@@ -85,6 +84,8 @@ class Engine:
 
 
 def _kinds(body: nn.Module) -> list:
+    from rader_ir.packed.library import Library  # brings all that transformers needs to load models, 2 s of importing
+
     if body.device.type != "cpu":
         return [Library] if body.device.type == "cuda" else []
     return [Bert if body.config.model_type == "bert" else Decoder, Library]
