@@ -6,6 +6,7 @@ that were trained whole (a reranker's head) replace the base's. Adapters of othe
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,6 +15,18 @@ from safetensors import safe_open
 from rader_ir.checkpoint_folders import read_json
 
 _PREFIX = "base_model.model."
+
+
+def read_adapter(folder: Path) -> tuple[dict, dict[str, torch.Tensor]]:
+    """The adapter's configuration and its tensors, named as in the model that was adapted.
+
+    Raises:
+        ValueError: no LoRA adapter.
+    """
+    config = read_json(folder / "adapter_config.json")
+    _refuse_other_kinds(config, folder)
+    with safe_open(folder / "adapter_model.safetensors", framework="pt") as file:
+        return config, {name.removeprefix(_PREFIX): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def merge_adapter(model: torch.nn.Module, folder: Path) -> set[str]:
@@ -25,11 +38,8 @@ def merge_adapter(model: torch.nn.Module, folder: Path) -> set[str]:
     Raises:
         ValueError: no LoRA adapter, or one that was trained for another base.
     """
-    config = read_json(folder / "adapter_config.json")
-    _refuse_other_kinds(config, folder)
+    config, tensors = read_adapter(folder)
     parameters = dict(model.named_parameters())
-    with safe_open(folder / "adapter_model.safetensors", framework="pt") as file:
-        tensors = {name.removeprefix(_PREFIX): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     touched = set()
     with torch.no_grad():
         for name, tensor in tensors.items():
@@ -70,15 +80,26 @@ def _setting(patterns: dict | None, module: str, default: float) -> float:
 
 
 def _apply(parameters: dict, name: str, tensor: torch.Tensor, folder: Path, *, add: bool) -> str:
-    # an adapter made for a model with a head names `model.layers...`, one for the bare model `layers...`
+    found = find_target(parameters, name, tensor.shape, folder)
+    target = parameters[found]
+    target.copy_(target.float() + tensor.to(target.device) if add else tensor)
+    return found
+
+
+def find_target(parameters: Mapping[str, torch.Tensor], name: str, shape: Sequence[int], folder: Path) -> str:
+    """The name among `parameters` of what the adapter in `folder` calls `name`.
+
+    An adapter made for a model with a head names `model.layers...`, one for the bare model `layers...`.
+
+    Raises:
+        ValueError: no such parameter, or one of another shape.
+    """
     found = next((n for n in (name, name.removeprefix("model."), f"model.{name}") if n in parameters), None)
     if found is None:
         raise ValueError(f"{folder} changes {name!r}, which its base lacks: it was trained for another base")
-    target = parameters[found]
-    if target.shape != tensor.shape:
+    if parameters[found].shape != shape:
         raise ValueError(
-            f"{folder} changes {name!r} of shape {tuple(tensor.shape)}, its base has {tuple(target.shape)}: "
+            f"{folder} changes {name!r} of shape {tuple(shape)}, its base has {tuple(parameters[found].shape)}: "
             "it was trained for another base"
         )
-    target.copy_(target.float() + tensor.to(target.device) if add else tensor)
     return found

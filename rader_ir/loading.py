@@ -8,6 +8,8 @@ alive in a process, however many encoders share it.
 import logging
 import platform
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -128,38 +130,13 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch
 
 
 def _load(files: Files, device: torch.device, dtype: torch.dtype) -> Loaded:
-    checkpoint, folder = files.checkpoint, files.folder
+    checkpoint = files.checkpoint
     if files.size >= weights.BIG:
         weights.say_size(files.size, f"loading {{}} of {checkpoint.name} to {device}")
-    tokenizer = _tokenizer(files)
+    tokenizer = read_tokenizer(files)
     config = _config(files, checkpoint, tokenizer)
     _check_dtype(dtype, device, checkpoint, config)
-    scores = checkpoint.head == "score"
-    kind = AutoModelForSequenceClassification if scores else AutoModel
-    progress_bar_shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        model, report = kind.from_pretrained(
-            files.base_folder or folder,
-            config=config,
-            dtype=torch.float32 if dtype is torch.int8 else dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    finally:
-        if progress_bar_shown:
-            transformers_logging.enable_progress_bar()
-    missing = set(report["missing_keys"])
-    if files.base_folder:
-        missing -= merge_adapter(model, folder)
-    missing = sorted(name for name in missing if scores or not name.startswith(_UNUSED))
-    if missing:
-        raise ValueError(
-            f"checkpoint {checkpoint.name!r} lacks weights that a {checkpoint.head!r} head needs: {', '.join(missing[:5])}"
-            + ("; it is an encoder, not a reranker" if scores else "")
-        )
+    model = _read(files, config, torch.float32 if dtype is torch.int8 else dtype)
     model = model.eval().requires_grad_(False).to(device)
     if device.type == "cpu":
         fit_threads()
@@ -167,6 +144,65 @@ def _load(files: Files, device: torch.device, dtype: torch.dtype) -> Loaded:
     if dtype is torch.int8:
         engine.multiply_in_int8(int8.sample(tokenizer, longest_text(files)), checkpoint.pooling)
     return Loaded(files, model, engine, tokenizer, device, dtype)
+
+
+def read_model(
+    files: Files, tokenizer, dtype: torch.dtype, *, adapter: bool = True, new_head: bool = False
+) -> torch.nn.Module:
+    """A model of its own, on the CPU, as training wants it; `live` is what serving wants.
+
+    Args:
+        files: as `weights.fetch` gives them; the checkpoint's head and causality decide.
+        tokenizer: its padding token goes into the configuration, which tells heads where a text ends.
+        dtype: of the weights.
+        adapter: whether the checkpoint's adapter, if it is one, is merged; False leaves its base as it is.
+        new_head: whether a head that the files lack is made, with one output and random weights.
+
+    Raises:
+        ValueError: weights are missing, or the adapter was trained for another base.
+    """
+    config = _config(files, files.checkpoint, tokenizer, new_head=new_head)
+    return _read(files, config, dtype, adapter=adapter, new_head=new_head)
+
+
+@contextmanager
+def progress_hidden() -> Iterator[None]:
+    """Keep transformers from showing how many weights it has read or written."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
+def _read(files: Files, config, dtype: torch.dtype, *, adapter: bool = True, new_head: bool = False) -> torch.nn.Module:
+    checkpoint = files.checkpoint
+    scores = checkpoint.head == "score"
+    kind = AutoModelForSequenceClassification if scores else AutoModel
+    with progress_hidden():
+        model, report = kind.from_pretrained(
+            files.base_folder or files.folder,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    missing = set(report["missing_keys"])
+    if files.base_folder and adapter:
+        missing -= merge_adapter(model, files.folder)
+    if new_head:
+        missing = {name for name in missing if name.startswith(model.base_model_prefix)}
+    missing = sorted(name for name in missing if scores or not name.startswith(_UNUSED))
+    if missing:
+        raise ValueError(
+            f"checkpoint {checkpoint.name!r} lacks weights that a {checkpoint.head!r} head needs: {', '.join(missing[:5])}"
+            + ("; it is an encoder, not a reranker" if scores else "")
+        )
+    return model
 
 
 def _check_dtype(dtype: torch.dtype, device: torch.device, checkpoint: Checkpoint, config) -> None:
@@ -188,7 +224,12 @@ def _is_causal(model: torch.nn.Module, checkpoint: Checkpoint) -> bool:
     return bool(checkpoint.causal) or (decoder and getattr(model.config, "is_causal", True) is not False)
 
 
-def _tokenizer(files: Files):
+def read_tokenizer(files: Files):
+    """The checkpoint's tokenizer, with a padding token in any case.
+
+    Raises:
+        ValueError: no vocabulary lies there, or none that can be read.
+    """
     places = [folder for folder in (files.folder, files.base_folder) if folder is not None]
     holder = next((place for place in places if any((place / name).is_file() for name in _VOCABULARIES)), None)
     if holder is None:  # transformers would make up a tokenizer that knows no word
@@ -230,9 +271,9 @@ def _read_config(files: Files, **options):
         ) from error
 
 
-def _config(files: Files, checkpoint: Checkpoint, tokenizer):
-    adapted_head = checkpoint.head == "score" and files.base_folder is not None
-    config = _read_config(files, **({"num_labels": 1} if adapted_head else {}))
+def _config(files: Files, checkpoint: Checkpoint, tokenizer, *, new_head: bool = False):
+    made_head = checkpoint.head == "score" and (new_head or files.base_folder is not None)
+    config = _read_config(files, **({"num_labels": 1} if made_head else {}))
     if checkpoint.head == "score" and config.num_labels != 1:
         raise ValueError(
             f"checkpoint {checkpoint.name!r} gives {config.num_labels} numbers per pair; a reranker gives 1"

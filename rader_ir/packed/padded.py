@@ -28,12 +28,16 @@ class Padded:
         """One state per text, [n, D], in the order of the rows; pooling as `Pack.pooled`. Texts continue no prefixes here."""
         inputs = padded(pack, self.model.config.pad_token_id)
         hidden = self.model(**inputs, **self.options).last_hidden_state
-        lengths = inputs["attention_mask"].sum(dim=1)
-        if pooling == "mean":
-            weights = inputs["attention_mask"].unsqueeze(-1).float()
-            return (hidden.float() * weights).sum(dim=1) / lengths.unsqueeze(-1)
-        places = lengths - 1 if pooling == "last" else torch.zeros_like(lengths)
-        return hidden[torch.arange(len(pack), device=hidden.device), places]
+        return pooled(hidden, inputs["attention_mask"], pooling)
+
+
+def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
+    """One state per text. hidden: [n, T, D]; mask: [n, T], texts padded on the right -> [n, D]."""
+    lengths = mask.sum(dim=1)
+    if pooling == "mean":
+        return (hidden.float() * mask.unsqueeze(-1).float()).sum(dim=1) / lengths.unsqueeze(-1)
+    places = lengths - 1 if pooling == "last" else torch.zeros_like(lengths)
+    return hidden[torch.arange(len(hidden), device=hidden.device), places]
 
 
 def padded(pack: Pack, pad_id: int | None) -> dict[str, torch.Tensor]:
