@@ -1,0 +1,101 @@
+"""When a run measures, saves and stops, and what it writes down on the way.
+
+All of it follows from the step and from the log that a state carries with it, so that a resumed run decides as the unbroken one.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+
+from transformers import TrainerCallback
+
+from rader_ir.train.folder import RunFolder
+from rader_ir.train.settings import Options
+
+DEV = "dev_"  # before a measure's name in logs
+LOG = "log.jsonl"
+
+
+def measured(history: Sequence[Mapping], measure: str) -> list[tuple[int, float]]:
+    """(step, value) of each measurement in a log, in order; a step that was measured twice counts once."""
+    return list({line["step"]: line[DEV + measure] for line in history if DEV + measure in line}.items())
+
+
+def best_step(history: Sequence[Mapping], measure: str) -> int | None:
+    """The step after which the measure was highest, the first of equals; None where nothing was measured after a step.
+
+    >>> best_step([{"step": 0, "dev_RR": 0.9}, {"step": 5, "dev_RR": 0.4}, {"step": 9, "dev_RR": 0.4}], "RR")
+    5
+    """
+    trained = [(step, value) for step, value in measured(history, measure) if step > 0]
+    return max(trained, key=lambda each: (each[1], -each[0]))[0] if trained else None
+
+
+def gives_up(history: Sequence[Mapping], options: Options) -> bool:
+    """Whether none of the last `patience` measurements was better than all before them."""
+    values = [value for _, value in measured(history, options.measure)]
+    patience = options.patience
+    return patience is not None and len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
+
+
+class Schedule(TrainerCallback):
+    """Tells the trainer after which steps to measure, to save and to stop early."""
+
+    def __init__(self, options: Options, steps: int, *, measured: bool):
+        tenth = max(1, steps // 10)
+        self.measured = measured
+        self.eval_steps = options.eval_steps or tenth
+        self.save_steps = options.save_steps or self.eval_steps
+        self.options = options
+
+    def on_step_end(self, args, state, control, **kwargs):
+        """After an optimizer step."""
+        step, last = state.global_step, state.global_step >= state.max_steps
+        control.should_log |= last
+        control.should_evaluate = self.measured and (last or step % self.eval_steps == 0)
+        control.should_save = last or control.should_evaluate or step % self.save_steps == 0
+        return control
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        """After a measurement, which is in the log by now."""
+        if gives_up(state.log_history, self.options):
+            control.should_training_stop = True
+        return control
+
+
+class Log(TrainerCallback):
+    """Writes each figure as a line of JSON; a resumed run goes on behind the lines that its state knows of."""
+
+    def __init__(self, run: RunFolder, options: Options):
+        self.path, self.epochs = run.training / LOG, options.epochs
+        self.start = time.monotonic()
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Drop lines of steps that are done again."""
+        if state.is_world_process_zero and self.path.exists():
+            kept = [line for line in read_log(self.path) if line["step"] <= state.global_step and state.global_step]
+            self.path.write_text("".join(map(_line, kept)), encoding="utf-8")
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        """Append what was logged."""
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+            return
+        told = {"step": state.global_step, **logs, "seconds": round(time.monotonic() - self.start, 3)}
+        told["epoch"] = round((state.epoch or 0) * self.epochs, 4)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(_line(told))
+
+
+def _line(told: Mapping) -> str:
+    return json.dumps(told, ensure_ascii=False) + "\n"
+
+
+def read_log(path) -> list[dict]:
+    """The lines of a log; one that a kill cut short is left out."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines

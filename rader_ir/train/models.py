@@ -1,0 +1,172 @@
+"""The model that is trained: a checkpoint opened with its text path, and the adapter or the weights that training changes.
+
+LoRA (Hu et al., arXiv:2106.09685) is peft's. A checkpoint that is an adapter itself is trained on as it is when `lora` is set,
+and merged first when it is not. Frozen weights lie in the arithmetic's type, trained ones in float32.
+"""
+
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+
+from rader_ir import loading
+from rader_ir.adapters import find_target, read_adapter
+from rader_ir.checkpoint_folders import read_json
+from rader_ir.checkpoints import CHECKPOINTS, Checkpoint, find_checkpoint
+from rader_ir.tokens import TextTokens
+from rader_ir.train.runtime import autocasts
+from rader_ir.train.settings import LORA_TARGETS, Options
+from rader_ir.weights import Files, fetch
+
+QUERY_LENGTH, DOC_LENGTH = 512, 3900  # tokens; RaDeR's documents had 3900, its queries are not stated
+_HEADS = ("pooler.", "classifier.", "score.", "lm_head.")  # not part of the blocks that an adapter changes
+ADAPTER_NAME = "default"  # what peft calls the adapter of a model that has one
+
+
+@dataclass(frozen=True)
+class Base:
+    """What training starts from; `files.checkpoint` is the text path that the finished folder will have."""
+
+    files: Files
+    tokenizer: object
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The text path."""
+        return self.files.checkpoint
+
+    @property
+    def tokens(self) -> TextTokens:
+        """Texts to ids, as serving makes them."""
+        return TextTokens(self.tokenizer, self.checkpoint)
+
+    @property
+    def origin(self) -> str:
+        """Hub id or absolute folder of the weights, below an adapter if the checkpoint is one."""
+        own = self.files.checkpoint.weights
+        if self.is_adapter:
+            own = (
+                self.checkpoint.base or read_json(self.files.folder / "adapter_config.json")["base_model_name_or_path"]
+            )
+            own = CHECKPOINTS[own].weights if own in CHECKPOINTS else own
+        folder = self.files.base_folder or self.files.folder
+        is_local = Path(own).expanduser().is_dir() or (self.files.folder / own).is_dir()
+        return str(folder.absolute()) if is_local else own
+
+    @property
+    def revision(self) -> str | None:
+        """Of the hub repository `origin`."""
+        return self.checkpoint.base_revision if self.is_adapter else self.checkpoint.revision
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether the checkpoint is an adapter beside its base."""
+        return self.files.base_folder is not None
+
+
+def open_base(options: Options, head: str) -> Base:
+    """Find the checkpoint, fetch its files, and settle the text path; loads no weights.
+
+    Args:
+        options: the checkpoint, its forms and the lengths.
+        head: `vector` or `score`: what the trained model gives. A checkpoint without a head can become a reranker.
+
+    Raises:
+        ValueError, FileNotFoundError: no such checkpoint, a reranker where an encoder is needed, or lengths that the model has
+            no positions for.
+    """
+    found = find_checkpoint(options.checkpoint, revision=options.revision)
+    files = fetch(found)
+    settled = find_checkpoint(files.checkpoint, forms=options.forms)
+    if head == "vector" and settled.head == "score":
+        raise ValueError(
+            f"checkpoint {settled.name!r} scores pairs; a retriever starts from an encoder or a language model"
+        )
+    given = {name: getattr(options, name, None) for name in ("query_form", "doc_form", "pair_form")}
+    given = {name: form for name, form in given.items() if form is not None}
+    lengths = {
+        name: _length(getattr(options, name), default, getattr(settled, name), loading.longest_text(files), name)
+        for name, default in (("max_query_length", QUERY_LENGTH), ("max_doc_length", DOC_LENGTH))
+    }
+    settled = replace(settled, **given, **lengths, head=head, normalise=True)
+    return Base(replace(files, checkpoint=settled), loading.read_tokenizer(files))
+
+
+def _length(asked: int | None, default: int, own: int, longest: int | None, name: str) -> int:
+    if asked is None:
+        return min(default, own, longest or own)
+    if longest is not None and asked > longest:
+        raise ValueError(f"{name} is {asked}, and the model has positions for {longest} tokens; lower it")
+    return asked
+
+
+def open_model(base: Base, options: Options) -> nn.Module:
+    """The model in training mode: its trained parameters require gradients, all others do not.
+
+    Raises:
+        ValueError: an adapter of another base, or `lora_targets` that the model lacks.
+    """
+    dtype = torch.bfloat16 if options.lora and torch.cuda.is_available() and autocasts(options) else torch.float32
+    new_head = base.checkpoint.head == "score"
+    model = loading.read_model(base.files, base.tokenizer, dtype, adapter=not options.lora, new_head=new_head)
+    model.config.use_cache = False
+    if options.gradient_checkpointing:
+        with warnings.catch_warnings():  # transformers 5 has a second name for it, which its older versions lack
+            warnings.simplefilter("ignore", FutureWarning)
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+    if options.lora:
+        model = (
+            _trained_on(model, base) if base.is_adapter else get_peft_model(model, lora_config(model, base, options))
+        )
+    else:
+        for name, weight in model.named_parameters():  # what pooling never reads gets no gradient, which DDP would miss
+            weight.requires_grad_(base.checkpoint.head == "score" or not name.startswith(_HEADS))
+    return model.train()
+
+
+def lora_config(model: nn.Module, base: Base, options: Options) -> LoraConfig:
+    """peft's configuration for `options`; a reranker's head is trained whole and saved with the adapter.
+
+    Raises:
+        ValueError: none of `lora_targets` is a layer of the model.
+    """
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    heads = sorted({name.partition(".")[0] for name in linear if f"{name}.".startswith(_HEADS)})
+    blocks = [name for name in linear if not f"{name}.".startswith(_HEADS)]
+    targets = [target for target in options.lora_targets if any(name.rpartition(".")[2] == target for name in blocks)]
+    if not targets and options.lora_targets == LORA_TARGETS:
+        targets = sorted({name.rpartition(".")[2] for name in blocks})
+    if not targets:
+        have = ", ".join(sorted({name.rpartition(".")[2] for name in blocks}))
+        raise ValueError(f"none of lora_targets {list(options.lora_targets)} is a layer of the model; it has {have}")
+    scores = base.checkpoint.head == "score"
+    return LoraConfig(
+        task_type="SEQ_CLS" if scores else "FEATURE_EXTRACTION",
+        r=options.lora_rank,
+        lora_alpha=options.lora_alpha,
+        lora_dropout=options.lora_dropout,
+        target_modules=targets,
+        exclude_modules=[name for name in linear if name not in blocks] or None,
+        modules_to_save=[head for head in heads if head in ("score", "classifier")] if scores else None,
+    )
+
+
+def _trained_on(model: nn.Module, base: Base) -> PeftModel:
+    """The base with the checkpoint's own adapter, whose weights go on learning."""
+    folder = base.files.folder
+    _, tensors = read_adapter(folder)
+    config = LoraConfig.from_pretrained(folder)
+    config.inference_mode = False
+    made = get_peft_model(model, config)
+    inner = made.get_base_model()
+    parameters = dict(inner.named_parameters())
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            for ending in (".lora_A.weight", ".lora_B.weight"):
+                name = name.replace(ending, f"{ending.removesuffix('.weight')}.{ADAPTER_NAME}.weight")
+            name = name.replace(".modules_to_save.", f".modules_to_save.{ADAPTER_NAME}.")
+            parameters[find_target(parameters, name, tensor.shape, folder)].copy_(tensor)
+    return made
