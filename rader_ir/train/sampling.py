@@ -1,0 +1,167 @@
+"""What an example gives in an epoch, and which examples share a batch (RaDeR, arXiv:2505.18405, section 3).
+
+All here are pure functions of examples, seed and epoch, so every process of a run and every resumed run sees the same data in
+the same order. Against Tevatron, which they follow: negatives come without replacement, all of them before one comes again; and
+a batch, whose documents are negatives of all its other queries, holds no query and no answer twice.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from rader_ir.examples import Example, Passage, without_negatives
+from rader_ir.seeded import shuffled
+
+
+def choose(example: Example, *, seed: int, epoch: int, negatives: int) -> tuple[Passage, tuple[Passage, ...]]:
+    """The positive and the negatives that an example gives in an epoch, counted from 0.
+
+    Positives take turns in a seeded order. Negatives go round in another: each epoch takes up where the last one stopped, so all
+    come before one comes again, and where there are fewer than wanted they repeat as evenly as can be.
+
+    Args:
+        example: the choice depends on its query_id and its passages, not on the other examples.
+        seed, epoch: the same ones give the same passages.
+        negatives: how many; 0 for a batch in which only the other queries' documents are negatives.
+
+    Raises:
+        ValueError: the example has no negatives and some are wanted.
+    """
+    if negatives and not example.negatives:
+        _refuse_bare([example.query_id], 1, negatives)
+    positives = shuffled(example.positives, seed, example.query_id, "positives")
+    others = shuffled(example.negatives, seed, example.query_id, "negatives")
+    start = epoch * negatives
+    taken = tuple(others[(start + i) % len(others)] for i in range(negatives))
+    return positives[epoch % len(positives)], taken
+
+
+def check_negatives(examples: Sequence[Example], negatives: int) -> None:
+    """Refuse, before any work, examples without negatives where each needs some.
+
+    Raises:
+        ValueError: says how many lack them, which the first are, and what to do.
+    """
+    if negatives and (bare := without_negatives(examples)):
+        _refuse_bare(bare, len(examples), negatives)
+
+
+def order(examples: Sequence[Example], *, seed: int, epoch: int) -> list[int]:
+    """The places of all examples in the order of an epoch, for groups that share nothing with each other."""
+    return shuffled(range(len(examples)), seed, epoch, "order")
+
+
+def batches(examples: Sequence[Example], *, seed: int, epoch: int, batch_size: int, negatives: int) -> list[list[int]]:
+    """The places of all examples, each once, in batches within which no document is answer and negative at once.
+
+    In a batch no two queries have the same text, and no document that `choose` takes for one query has the text of any positive
+    of another. An example that fits into no batch so far waits for the next one. Few documents or many common answers
+    thus make more and smaller batches; one that would stay below half the mean takes examples from larger ones, lest the few
+    in it weigh much more than others. Nothing here depends on the number of processes.
+
+    Args:
+        examples: with query_ids of their own.
+        seed, epoch: the same ones give the same batches.
+        batch_size: the most queries in a batch.
+        negatives: of each query, as given to `choose`.
+
+    Raises:
+        ValueError: a batch_size below 1; an example without negatives where some are wanted.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
+    check_negatives(examples, negatives)
+    members = _members(examples, seed, epoch, negatives)
+    waiting = deque(members[place] for place in order(examples, seed=seed, epoch=epoch))
+    made: list[_Batch] = []
+    while waiting:
+        made.append(_filled(waiting, batch_size))
+    _even_out(made, least=-(-len(examples) // max(1, 2 * len(made))))
+    return [[member.place for member in batch.members] for batch in shuffled(made, seed, epoch, "batches")]
+
+
+class _Member(NamedTuple):
+    """An example in an epoch, its texts as numbers."""
+
+    place: int
+    query: int
+    positives: frozenset[int]  # all of them
+    documents: frozenset[int]  # those that stand in the batch
+
+
+class _Batch:
+    """Members that get along, and what is in them."""
+
+    def __init__(self):
+        self.members: list[_Member] = []
+        self.queries: set[int] = set()
+        self.positives: set[int] = set()
+        self.documents: set[int] = set()
+
+    def takes(self, member: _Member) -> bool:
+        """Whether the member gets along with those that are here."""
+        return (
+            member.query not in self.queries
+            and self.positives.isdisjoint(member.documents)
+            and self.documents.isdisjoint(member.positives)
+        )
+
+    def add(self, member: _Member) -> None:
+        self.members.append(member)
+        self.queries.add(member.query)
+        self.positives |= member.positives
+        self.documents |= member.documents
+
+
+def _members(examples: Sequence[Example], seed: int, epoch: int, negatives: int) -> list[_Member]:
+    numbers: dict[str, int] = {}
+
+    def numbered(texts: Iterable[str]) -> Iterator[int]:
+        return (numbers.setdefault(text, len(numbers)) for text in texts)
+
+    members = []
+    for place, example in enumerate(examples):
+        positive, others = choose(example, seed=seed, epoch=epoch, negatives=negatives)
+        (query,) = numbered([example.query])
+        positives = frozenset(numbered(passage.text for passage in example.positives))
+        documents = frozenset(numbered(passage.text for passage in (positive, *others)))
+        members.append(_Member(place, query, positives, documents))
+    return members
+
+
+def _filled(waiting: deque[_Member], size: int) -> _Batch:
+    """A batch of those that get along, first come, first served; the others keep their places in the queue."""
+    batch, passed_over = _Batch(), []
+    while waiting and len(batch.members) < size:
+        member = waiting.popleft()
+        if batch.takes(member):
+            batch.add(member)
+        else:
+            passed_over.append(member)
+    waiting.extendleft(reversed(passed_over))
+    return batch
+
+
+def _even_out(made: list[_Batch], least: int) -> None:
+    """Bring short batches to `least` members where larger ones have some that fit; none of those falls below it."""
+    donors = deque(batch for batch in made if len(batch.members) > least)
+    for batch in made:
+        refused = 0  # donors in a row that had nothing fitting
+        while len(batch.members) < least and refused < len(donors):
+            donor = donors[0]
+            donors.rotate(-1)
+            fitting = next((member for member in reversed(donor.members) if batch.takes(member)), None)
+            refused += 1
+            if fitting is not None:
+                refused = 0
+                donor.members.remove(fitting)
+                batch.add(fitting)
+                if len(donor.members) == least:
+                    donors.pop()  # the last one since the rotation
+
+
+def _refuse_bare(bare: Sequence[str], count: int, negatives: int) -> None:
+    raise ValueError(
+        f"{len(bare)} of {count} examples have no negatives, first {', '.join(map(repr, bare[:3]))}, and {negatives} are wanted "
+        "of each; mine some (`rader mine`), leave these examples out, or train with 0"
+    )
