@@ -26,9 +26,9 @@ _LOOKS = frozenset(
 )  # fmt: skip
 _SAME = {"leq": "le", "geq": "ge", "neq": "ne", "rightarrow": "to", "lt": "<", "gt": ">", "lbrace": "{", "rbrace": "}"}
 _TOKEN = re.compile(r"\\([A-Za-z]+)\*?|\\(.)|([^\W_]+)|(\S)", re.DOTALL)
-_SILENT = frozenset('$~&{}.,;:?"`“”«»…')  # a backslash gives braces and signs back their meaning
+_SILENT = frozenset('$~&{}.,;:?"`“”«»…\\')  # a backslash gives braces and signs back their meaning
 _APOSTROPHES = {"’": "'", "‘": "'"}  # they stay, since f' is not f
-_SPACES = frozenset(",;:! \n\\/()[]")  # behind a backslash: spaces, line ends, the borders of formulas
+_SPACES = frozenset(",;:!\\/()[]")  # behind a backslash, as any white space: spaces, line ends, the borders of formulas
 
 
 def statement(text: str) -> str:
@@ -86,5 +86,5 @@ def _token(match: re.Match) -> str:
     if command:
         return "" if command in _LOOKS else _SAME.get(command, command)
     if escaped:
-        return "" if escaped in _SPACES else escaped
+        return "" if escaped in _SPACES or escaped.isspace() else escaped
     return word or ("" if sign in _SILENT else _APOSTROPHES.get(sign, sign))

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rader_ir.examples import Example, Passage
@@ -65,6 +65,8 @@ def test_other_statements_stay_apart(one, other):
 
 
 @given(st.text(min_size=1).filter(str.strip), st.sampled_from(["  ", "\n", "\t "]))
+@example("0\\", "  ")
+@example("\\", "\t ")
 def test_a_text_states_something_and_space_around_it_nothing(text, space):
     assert statement(text)
     assert statement(space + text + space) == statement(text)
@@ -94,10 +96,10 @@ def test_an_example_loses_what_the_guards_find():
     """The best positive has .9. With margin .1, 'near' goes; 'far' and 'unscored' stay; 'copy' goes before it is weighed."""
     positives = (Passage("p", "A field is a ring.", 0.9), Passage("r", "Rings.", 0.2))
     negatives = {"copy": ("a field is a ring", 0.95), "near": ("x", 0.85), "far": ("y", 0.79), "unscored": ("z", None)}
-    example = Example("q", "?", positives, [Passage(doc_id, *rest) for doc_id, rest in negatives.items()], "cot")
-    kept, found = guarded(example, margin=0.1)
+    given_one = Example("q", "?", positives, [Passage(doc_id, *rest) for doc_id, rest in negatives.items()], "cot")
+    kept, found = guarded(given_one, margin=0.1)
     assert [passage.doc_id for passage in kept.negatives] == ["far", "unscored"]
     assert found == {"equal_statement": 1, "score": 1}
-    kept, found = guarded(example)
+    kept, found = guarded(given_one)
     assert [passage.doc_id for passage in kept.negatives] == ["near", "far", "unscored"] and found.total() == 1
     assert (kept.positives, kept.kind) == (positives, "cot")
