@@ -195,7 +195,7 @@ def _read(files: Files, config, dtype: torch.dtype, *, adapter: bool = True, new
     if files.base_folder and adapter:
         missing -= merge_adapter(model, files.folder)
     if new_head:
-        missing = {name for name in missing if name.startswith(model.base_model_prefix)}
+        missing = {name for name in missing if name.startswith(model.base_model_prefix) and ".pooler." not in name}
     missing = sorted(name for name in missing if scores or not name.startswith(_UNUSED))
     if missing:
         raise ValueError(

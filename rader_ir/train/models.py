@@ -17,6 +17,7 @@ from rader_ir.adapters import find_target, read_adapter
 from rader_ir.checkpoint_folders import read_json
 from rader_ir.checkpoints import CHECKPOINTS, Checkpoint, find_checkpoint
 from rader_ir.tokens import TextTokens
+from rader_ir.train.pairs import read_where_the_mask_ends, set_padding
 from rader_ir.train.runtime import autocasts
 from rader_ir.train.settings import LORA_TARGETS, Options
 from rader_ir.weights import Files, fetch
@@ -32,6 +33,7 @@ class Base:
 
     files: Files
     tokenizer: object
+    new_head: bool = False  # whether it gives vectors, and the trained model scores
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -91,8 +93,23 @@ def open_base(options: Options, head: str) -> Base:
         name: _length(getattr(options, name), default, getattr(settled, name), loading.longest_text(files), name)
         for name, default in (("max_query_length", QUERY_LENGTH), ("max_doc_length", DOC_LENGTH))
     }
+    if head == "score":
+        _check_adapter(files, settled)
+        lengths["max_query_length"] = lengths["max_doc_length"]  # a pair's; queries are never cut
     settled = replace(settled, **given, **lengths, head=head, normalise=True)
-    return Base(replace(files, checkpoint=settled), loading.read_tokenizer(files))
+    tokenizer = loading.read_tokenizer(files)
+    if head == "score":
+        set_padding(tokenizer)
+    return Base(replace(files, checkpoint=settled), tokenizer, new_head=head != files.checkpoint.head)
+
+
+def _check_adapter(files: Files, checkpoint: Checkpoint) -> None:
+    """Refuse an encoder's adapter as the beginning of a reranker: its layers go by other names, and it has no head."""
+    if files.base_folder is not None and checkpoint.head != "score":
+        raise ValueError(
+            f"checkpoint {checkpoint.name!r} is an adapter of an encoder, which cannot become a reranker; start from its base, "
+            "or from a folder with merged weights"
+        )
 
 
 def _length(asked: int | None, default: int, own: int, longest: int | None, name: str) -> int:
@@ -110,9 +127,11 @@ def open_model(base: Base, options: Options) -> nn.Module:
         ValueError: an adapter of another base, or `lora_targets` that the model lacks.
     """
     dtype = torch.bfloat16 if options.lora and torch.cuda.is_available() and autocasts(options) else torch.float32
-    new_head = base.checkpoint.head == "score"
+    new_head = base.new_head or (options.lora and base.is_adapter)  # an adapter brings its own
     model = loading.read_model(base.files, base.tokenizer, dtype, adapter=not options.lora, new_head=new_head)
     model.config.use_cache = False
+    if base.checkpoint.head == "score":
+        read_where_the_mask_ends(model)
     if options.gradient_checkpointing:
         with warnings.catch_warnings():  # transformers 5 has a second name for it, which its older versions lack
             warnings.simplefilter("ignore", FutureWarning)
@@ -124,6 +143,9 @@ def open_model(base: Base, options: Options) -> nn.Module:
     else:
         for name, weight in model.named_parameters():  # what pooling never reads gets no gradient, which DDP would miss
             weight.requires_grad_(base.checkpoint.head == "score" or not name.startswith(_HEADS))
+    for weight in model.parameters():
+        if weight.requires_grad:  # an adapter's head would stay in the arithmetic's type
+            weight.data = weight.data.float()
     return model.train()
 
 
@@ -133,9 +155,11 @@ def lora_config(model: nn.Module, base: Base, options: Options) -> LoraConfig:
     Raises:
         ValueError: none of `lora_targets` is a layer of the model.
     """
+    scores = base.checkpoint.head == "score"
+    heads = head_modules(model) if scores else []
+    outside = tuple(f"{name}." for name in heads) if scores else _HEADS
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    heads = sorted({name.partition(".")[0] for name in linear if f"{name}.".startswith(_HEADS)})
-    blocks = [name for name in linear if not f"{name}.".startswith(_HEADS)]
+    blocks = [name for name in linear if not f"{name}.".startswith(outside)]
     targets = [target for target in options.lora_targets if any(name.rpartition(".")[2] == target for name in blocks)]
     if not targets and options.lora_targets == LORA_TARGETS:
         targets = sorted({name.rpartition(".")[2] for name in blocks})
@@ -150,8 +174,26 @@ def lora_config(model: nn.Module, base: Base, options: Options) -> LoraConfig:
         lora_dropout=options.lora_dropout,
         target_modules=targets,
         exclude_modules=[name for name in linear if name not in blocks] or None,
-        modules_to_save=[head for head in heads if head in ("score", "classifier")] if scores else None,
+        modules_to_save=heads or None,
     )
+
+
+def head_modules(model: nn.Module) -> list[str]:
+    """Names of what makes a score of the encoder's states: all modules outside it, and its pooler, which bi-encoders never train.
+
+    An adapter holds them whole, since the base has them not, or not trained.
+    """
+    prefix = model.base_model_prefix
+    outside = [
+        name for name, module in model.named_children() if name != prefix and any(True for _ in module.parameters())
+    ]
+    pooler = [f"{prefix}.pooler"] if getattr(model.base_model, "pooler", None) is not None else []
+    return sorted(outside + pooler)
+
+
+def saved_name(name: str) -> str:
+    """What peft calls a trained weight in a file, by its name in the model."""
+    return name.replace(f".modules_to_save.{ADAPTER_NAME}.", ".").replace(f".{ADAPTER_NAME}.", ".")
 
 
 def _trained_on(model: nn.Module, base: Base) -> PeftModel:
@@ -162,11 +204,15 @@ def _trained_on(model: nn.Module, base: Base) -> PeftModel:
     config.inference_mode = False
     made = get_peft_model(model, config)
     inner = made.get_base_model()
-    parameters = dict(inner.named_parameters())
+    trained = {saved_name(name): weight for name, weight in inner.named_parameters() if weight.requires_grad}
+    missing = set(trained)
     with torch.no_grad():
         for name, tensor in tensors.items():
-            for ending in (".lora_A.weight", ".lora_B.weight"):
-                name = name.replace(ending, f"{ending.removesuffix('.weight')}.{ADAPTER_NAME}.weight")
-            name = name.replace(".modules_to_save.", f".modules_to_save.{ADAPTER_NAME}.")
-            parameters[find_target(parameters, name, tensor.shape, folder)].copy_(tensor)
+            target = find_target(trained, name, tensor.shape, folder)
+            trained[target].copy_(tensor)
+            missing.discard(target)
+    if missing:
+        raise ValueError(
+            f"{folder} lacks weights that it says it changes: {', '.join(sorted(missing)[:3])}; save it again"
+        )
     return made

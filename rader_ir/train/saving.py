@@ -22,7 +22,8 @@ from rader_ir.adapters import merge_adapter
 from rader_ir.checkpoints import CHECKPOINTS, Checkpoint, write_config
 from rader_ir.prompts import fill
 from rader_ir.tokens import TextTokens
-from rader_ir.train.models import ADAPTER_NAME, Base
+from rader_ir.train.models import Base, saved_name
+from rader_ir.train.pairs import set_padding
 
 _POOLINGS = {"last": "lasttoken", "mean": "mean_tokens", "first": "cls_token"}
 _MODULES = ("Transformer", "Pooling", "Normalize")
@@ -67,8 +68,7 @@ def save_weights(model: torch.nn.Module, folder: Path) -> None:
 def write_adapter(folder: Path, base: Base, weights: Mapping[str, torch.Tensor], adapter: LoraConfig) -> None:
     """Write an adapter as peft does."""
     folder.mkdir(exist_ok=True)
-    names = {name: name.replace(f".modules_to_save.{ADAPTER_NAME}.", ".") for name in weights}
-    tensors = {names[name].replace(f".{ADAPTER_NAME}.", "."): tensor for name, tensor in weights.items()}
+    tensors = {saved_name(name): tensor for name, tensor in weights.items()}
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     told = LoraConfig(**{**adapter.to_dict(), "inference_mode": True, "base_model_name_or_path": base.origin})
     told.revision = base.revision
@@ -88,6 +88,8 @@ def write_tokenizer(folder: Path, base: Base) -> None:
         ValueError: it gives others when it is read again.
     """
     tokens, tokenizer = base.tokens, loading.read_tokenizer(base.files)
+    if base.checkpoint.head == "score":
+        set_padding(tokenizer)
     if base.checkpoint.eos == "append":
         tokenizer.backend_tokenizer.post_processor = _appending(tokens)
     tokenizer.chat_template = None
@@ -161,6 +163,28 @@ def write_modules(folder: Path, checkpoint: Checkpoint, dimension: int) -> None:
     if checkpoint.causal and not (folder / "config.json").exists():  # an adapter's base may say that it is not
         lengths["config_kwargs"] = {"is_causal": True}
     _write(folder / "sentence_bert_config.json", lengths)
+
+
+def write_cross_encoder(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write what sentence-transformers' cross-encoder reads: scores as they are, documents alone cut.
+
+    It joins query and document as the tokenizer does, so only BERT-likes can be opened by it; others are left alone.
+    """
+    if checkpoint.pair_form is not None:
+        return
+    identity = "torch.nn.modules.linear.Identity"  # its own would be the sigmoid
+    path = folder / "config.json"
+    if path.is_file():
+        _write(
+            path, {**json.loads(path.read_text(encoding="utf-8")), "sentence_transformers": {"activation_fn": identity}}
+        )
+    kind = "sentence_transformers.base.modules.transformer.Transformer"
+    _write(folder / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": kind}])
+    _write(folder / "config_sentence_transformers.json", {"model_type": "CrossEncoder", "activation_fn": identity})
+    cut = {"text": {"padding": True, "truncation": "only_second"}}
+    _write(
+        folder / "sentence_bert_config.json", {"transformer_task": "sequence-classification", "processing_kwargs": cut}
+    )
 
 
 def _write(path: Path, value) -> None:

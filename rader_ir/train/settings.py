@@ -18,6 +18,8 @@ from rader_ir.checkpoints import check_length
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 SCHEDULES = ("linear", "cosine", "constant_with_warmup", "constant")
 PRECISIONS = ("float32", "bfloat16")
+TAUGHT = ("kl", "margin_mse", "ranknet")  # losses that learn from the scores of a teacher
+LOSSES = ("softmax", *TAUGHT)
 
 
 @dataclass(frozen=True)
@@ -141,11 +143,34 @@ class RetrieverOptions(Options):
 class RerankerOptions(Options):
     """Options of `train_reranker`; `batch_size` counts queries, each with its group of 1 + `negatives` candidates.
 
+    `max_doc_length` is the length of a pair, of which only the document is cut; `max_query_length` has no meaning here.
+
     Attributes:
         pair_form: how a pair is written, in place of the checkpoint's.
+        loss: `softmax` (cross-entropy over a query's own candidates), or one that learns from the scores of the passages:
+            `kl` (soft labels), `margin_mse` or `ranknet` (see `rader_ir.train.losses`).
+        temperature: of `kl`: both the teacher's scores and the model's are divided by it.
     """
 
     pair_form: str | None = None
+    loss: str = "softmax"
+    temperature: float = 1.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("loss", self.loss, LOSSES)
+        check_least("negatives", self.negatives, 1)
+        if not self.temperature > 0:
+            raise ValueError(f"option temperature is {self.temperature!r}; give a number above 0, such as 1")
+        if self.temperature != 1 and self.loss != "kl":
+            raise ValueError(
+                f"option temperature is {self.temperature!r}, and loss {self.loss!r} has none; it is of loss 'kl'"
+            )
+        if self.max_query_length is not None:
+            raise ValueError(
+                "option max_query_length is given, and a reranker's queries are never cut; max_doc_length is for query and "
+                "document together"
+            )
 
 
 KINDS = {"retriever": RetrieverOptions, "reranker": RerankerOptions}
