@@ -71,10 +71,11 @@ class Log(TrainerCallback):
         self.start = time.monotonic()
 
     def on_train_begin(self, args, state, control, **kwargs):
-        """Drop lines of steps that are done again."""
+        """Drop lines of steps that are done again; the clock goes on behind the others."""
         if state.is_world_process_zero and self.path.exists():
             kept = [line for line in read_log(self.path) if line["step"] <= state.global_step and state.global_step]
             self.path.write_text("".join(map(_line, kept)), encoding="utf-8")
+            self.start -= kept[-1]["seconds"] if kept else 0.0
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         """Append what was logged."""

@@ -18,7 +18,6 @@ from rader_ir.checkpoint_folders import read_json
 from rader_ir.checkpoints import CHECKPOINTS, Checkpoint, find_checkpoint
 from rader_ir.tokens import TextTokens
 from rader_ir.train.pairs import read_where_the_mask_ends, set_padding
-from rader_ir.train.runtime import autocasts
 from rader_ir.train.settings import LORA_TARGETS, Options
 from rader_ir.weights import Files, fetch
 
@@ -132,21 +131,31 @@ def open_model(base: Base, options: Options) -> nn.Module:
     model.config.use_cache = False
     if base.checkpoint.head == "score":
         read_where_the_mask_ends(model)
-    if options.gradient_checkpointing:
-        with warnings.catch_warnings():  # transformers 5 has a second name for it, which its older versions lack
-            warnings.simplefilter("ignore", FutureWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # names that transformers 5 has renamed and peft still calls
+        if options.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-    if options.lora:
-        model = (
-            _trained_on(model, base) if base.is_adapter else get_peft_model(model, lora_config(model, base, options))
-        )
-    else:
-        for name, weight in model.named_parameters():  # what pooling never reads gets no gradient, which DDP would miss
+        if options.lora:
+            model = _adapted(model, base, options)
+    if not options.lora:  # what pooling never reads gets no gradient, which DDP would miss
+        for name, weight in model.named_parameters():
             weight.requires_grad_(base.checkpoint.head == "score" or not name.startswith(_HEADS))
     for weight in model.parameters():
         if weight.requires_grad:  # an adapter's head would stay in the arithmetic's type
             weight.data = weight.data.float()
     return model.train()
+
+
+def autocasts(options: Options) -> bool:
+    """Whether products are made in bfloat16: as asked, or where the device has it.
+
+    Raises:
+        ValueError: bfloat16 on a CUDA device that lacks it.
+    """
+    has = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    if options.precision == "bfloat16" and torch.cuda.is_available() and not has:
+        raise ValueError("this CUDA device has no bfloat16; set precision to 'float32'")
+    return has if options.precision is None else options.precision == "bfloat16"
 
 
 def lora_config(model: nn.Module, base: Base, options: Options) -> LoraConfig:
@@ -194,6 +203,10 @@ def head_modules(model: nn.Module) -> list[str]:
 def saved_name(name: str) -> str:
     """What peft calls a trained weight in a file, by its name in the model."""
     return name.replace(f".modules_to_save.{ADAPTER_NAME}.", ".").replace(f".{ADAPTER_NAME}.", ".")
+
+
+def _adapted(model: nn.Module, base: Base, options: Options) -> PeftModel:
+    return _trained_on(model, base) if base.is_adapter else get_peft_model(model, lora_config(model, base, options))
 
 
 def _trained_on(model: nn.Module, base: Base) -> PeftModel:

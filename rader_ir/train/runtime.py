@@ -5,12 +5,14 @@ not been killed, and stops at the first loss or gradient that is no number, nami
 before a trainer of transformers or sentence-transformers; everything else is left to these and to accelerate.
 """
 
+import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
@@ -20,12 +22,22 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 
 from rader_ir.checkpoint_folders import read_json
-from rader_ir.train.callbacks import Log, Schedule, best_step, gives_up
+from rader_ir.files import replacing
+from rader_ir.train.callbacks import LOG, Log, Schedule, best_step, gives_up, read_log
+from rader_ir.train.card import CARD, run_card
+from rader_ir.train.curve import draw
 from rader_ir.train.folder import NotSaved, RunFolder, cannot_write
+from rader_ir.train.model_card import README, readme
+from rader_ir.train.models import Base, autocasts
 from rader_ir.train.settings import Options
 
 WEIGHTS = "trained.safetensors"  # in a state: the weights that are trained
+CURVE = "curve.png"
 ROWS = "rows"  # in a batch: the examples that it was made of
+
+
+class Diverged(RuntimeError):
+    """A loss or a gradient is no number; the message names the examples."""
 
 
 def steps_of(options: Options, batches: int) -> int:
@@ -69,18 +81,6 @@ def arguments(
         disable_tqdm=True,
         **more,
     )
-
-
-def autocasts(options: Options) -> bool:
-    """Whether products are made in bfloat16: as asked, or where the device has it.
-
-    Raises:
-        ValueError: bfloat16 on a CUDA device that lacks it.
-    """
-    has = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    if options.precision == "bfloat16" and torch.cuda.is_available() and not has:
-        raise ValueError("this CUDA device has no bfloat16; set precision to 'float32'")
-    return has if options.precision is None else options.precision == "bfloat16"
 
 
 class Promises:
@@ -159,7 +159,7 @@ class Promises:
             f"the weights after step {step} are kept in {self.run.state(step)}" if step else "no step was done before"
         )
         examples = ", ".join(named[:16]) + (f" and {len(named) - 16} more" if len(named) > 16 else "")
-        raise FloatingPointError(
+        raise Diverged(
             f"step {step + 1}: {what}, with the examples {examples}; {kept}. Look at these examples, or lower learning_rate"
         )
 
@@ -243,7 +243,7 @@ def fit(trainer: Trainer, run: RunFolder) -> int:
         The step whose state is the best by the development set, or the last.
 
     Raises:
-        FloatingPointError: a loss or a gradient that is no number.
+        Diverged: a loss or a gradient is no number.
         NotSaved: the disk is full.
     """
     last, options = run.last(), trainer.options
@@ -258,6 +258,34 @@ def fit(trainer: Trainer, run: RunFolder) -> int:
     set_seed(options.seed)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     return best_step(trainer.state.log_history, options.measure) or trainer.state.global_step
+
+
+def finish(
+    run: RunFolder, options: Options, base: Base, facts: Mapping, chosen: int, write: Callable[[Path], None]
+) -> Path:
+    """Turn the run into the finished folder, on the first process; the others wait.
+
+    Args:
+        run: of which `fit` has returned.
+        options, base, facts: for the card.
+        chosen: the step that `fit` returned.
+        write: puts the checkpoint into a folder.
+    """
+    state = PartialState()
+    if state.is_main_process:
+        log = read_log(run.training / LOG)
+        card = run_card(facts, base, log, run.steps()[-1], chosen, options.measure)
+        with replacing(run.training / CARD) as file:
+            file.write(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+        draw(log, options.measure, run.training / CURVE)
+
+        def whole(folder: Path) -> None:
+            write(folder)
+            (folder / README).write_text(readme(card), encoding="utf-8")
+
+        run.finish(whole)
+    state.wait_for_everyone()
+    return run.out
 
 
 def weights_of(run: RunFolder, step: int) -> dict[str, torch.Tensor]:

@@ -1,0 +1,112 @@
+"""A run's card: everything that made a checkpoint what it is, as JSON beside it.
+
+Options, hashes of the data, the base's weights, versions, the machine and the figures; enough to make the same again, or to see
+why two differ. The readable card (`model_card.py`) is written from it.
+"""
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+
+from rader_ir import __version__
+from rader_ir.examples import Example
+from rader_ir.train.callbacks import best_step, measured
+from rader_ir.train.models import Base
+from rader_ir.train.settings import Options
+
+CARD = "run_card.json"
+_LIBRARIES = ("torch", "transformers", "sentence-transformers", "peft", "accelerate", "tokenizers", "numpy")
+_TEXT_PATH = (
+    *("head", "query_form", "doc_form", "pair_form", "pooling", "eos", "causal", "max_query_length", "max_doc_length"),
+)
+
+
+def data_facts(examples: Sequence[Example]) -> dict:
+    """How many examples there are, and a hash of what training reads of them, in their order."""
+    digest = hashlib.sha256()
+    for example in examples:
+        groups = [[[p.doc_id, p.text, p.score] for p in group] for group in (example.positives, example.negatives)]
+        digest.update(json.dumps([example.query_id, example.query, *groups]).encode() + b"\n")
+    return {"examples": len(examples), "sha256": digest.hexdigest()}
+
+
+def docs_facts(docs: Sequence[tuple[str, str]]) -> dict:
+    """How many documents there are, and a hash of them."""
+    digest = hashlib.sha256()
+    for doc in docs:
+        digest.update(json.dumps(doc).encode() + b"\n")
+    return {"documents": len(docs), "sha256": digest.hexdigest()}
+
+
+def run_facts(kind: str, options: Options, base: Base, data: Mapping[str, Mapping]) -> dict:
+    """What a run is known by: whoever resumes it must have the same."""
+    weights = {"name": base.checkpoint.name, "origin": base.origin, "revision": base.revision}
+    return {
+        "kind": kind,
+        "options": options.told(),
+        "base": {**weights, "weights_id": base.files.weights_id},
+        "data": {name: dict(facts) for name, facts in data.items()},
+    }
+
+
+def run_card(facts: Mapping, base: Base, log: Sequence[Mapping], steps: int, chosen: int, measure: str) -> dict:
+    """The card.
+
+    Args:
+        facts: as `run_facts` made them.
+        base: what training started from.
+        log: the run's, line by line.
+        steps: done in all.
+        chosen: the step whose weights the folder holds.
+        measure: of the development set.
+    """
+    seconds = max((line["seconds"] for line in log), default=0.0)
+    return {
+        **_without_places(facts),
+        "text_path": {name: getattr(base.checkpoint, name) for name in _TEXT_PATH},
+        "figures": {"steps": steps, "chosen_step": chosen, "seconds": seconds, **_figures(log, measure)},
+        "versions": {"rader-ir": __version__, "python": platform.python_version(), **_versions()},
+        "machine": {"device": _device(), "processes": PartialState().num_processes, "platform": platform.platform()},
+        "finished": time.strftime("%Y-%m-%d"),
+    }
+
+
+def _without_places(facts: Mapping) -> dict:
+    """The facts with folders of this machine by their names alone, since a card is shown to others."""
+    base, options = facts["base"], facts["options"]
+    origin, start = (
+        Path(place).name if Path(place).is_absolute() else place for place in (base["origin"], base["name"])
+    )
+    told = {**base, "name": start, "origin": origin, "on_hub": origin == base["origin"]}
+    return {**facts, "base": told, "options": {**options, "checkpoint": start}}
+
+
+def _figures(log: Sequence[Mapping], measure: str) -> dict:
+    losses = [line["loss"] for line in log if "loss" in line]
+    values = dict(measured(log, measure))
+    best = best_step(log, measure)
+    told = {"first_loss": losses[0], "last_loss": losses[-1]} if losses else {}
+    if best is not None:
+        told[measure] = {"before": values.get(0), "chosen": values[best], "last": values[max(values)]}
+    return told
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def _device() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()

@@ -1,0 +1,106 @@
+"""The readable card of a checkpoint (README.md), in the hub's form, written from the run's card.
+
+It says how to use the checkpoint in every door, what it was made of, and what it reached on the development set; nothing in it
+is a promise about other data.
+"""
+
+from collections.abc import Mapping
+
+README = "README.md"
+
+
+def readme(card: Mapping) -> str:
+    """The text of README.md: YAML for the hub, then Markdown.
+
+    Args:
+        card: as `rader_ir.train.card.run_card` made it.
+    """
+    retriever = card["kind"] == "retriever"
+    base = card["base"]
+    library, task = ("sentence-transformers", "sentence-similarity") if retriever else ("transformers", "text-ranking")
+    lines = [
+        "---",
+        f"library_name: {library}",
+        f"pipeline_tag: {task}",
+        *([f"base_model: {base['origin']}"] if base["on_hub"] else []),
+        "tags:",
+        *(f"- {tag}" for tag in ("rader-ir", "retrieval", "reasoning", card["kind"])),
+        "---",
+        "",
+        f"# A {card['kind']} trained with rader-ir",
+        "",
+        f"Trained from `{base['origin']}` by `rader train {card['kind']}`"
+        f" ([RaDeR](https://arxiv.org/abs/2505.18405)) on {card['data']['train']['examples']} examples.",
+        "",
+        "## Use",
+        "",
+        *(_retriever_use(card) if retriever else _reranker_use()),
+        "",
+        "## Text path",
+        "",
+        *(f"- {name}: `{value}`" for name, value in card["text_path"].items() if value is not None),
+        "",
+        "## Figures",
+        "",
+        *_figures(card["figures"]),
+        "",
+        "The development set chose the weights, so its figure flatters them a little; measure on data of your own.",
+        "",
+        "## Options, data, versions",
+        "",
+        "Everything is in `training/run_card.json`, the log in `training/log.jsonl`, the curve in `training/curve.png`.",
+        "",
+        *(f"- {name}: {value}" for name, value in card["options"].items() if value is not None),
+        *(f"- data, {name}: {_told(facts)}" for name, facts in card["data"].items()),
+        *(f"- {name} {version}" for name, version in card["versions"].items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _retriever_use(card: Mapping) -> list[str]:
+    text = card["text_path"]
+    return [
+        "```python",
+        "from rader_ir import Encoder",
+        "",
+        'encoder = Encoder("path/or/hub-id")',
+        'scores = encoder.encode_queries(["..."]) @ encoder.encode_docs(["..."]).T',
+        "```",
+        "",
+        "In PyTerrier `pyterrier_rader.RaDeREncoder`, in Pyserini `rader_ir.pyserini.RaDeRQueryEncoder` and",
+        "`RaDeRDocumentEncoder`, and in sentence-transformers `SentenceTransformer(...).encode_query` and `.encode_document`",
+        "give the same vectors. With plain transformers, write the text in its form below, take the",
+        f"{_pooling(text['pooling'])}, and give it unit length.",
+    ]
+
+
+def _reranker_use() -> list[str]:
+    return [
+        "```python",
+        "from rader_ir import CrossEncoder",
+        "",
+        'scores = CrossEncoder("path/or/hub-id").score(["a query"], [["a document", "another"]])',
+        "```",
+        "",
+        "In PyTerrier: `pyterrier_rader.RaDeRReranker`.",
+    ]
+
+
+def _pooling(pooling: str) -> str:
+    named = {"last": "last token's state", "mean": "mean of all tokens' states", "first": "first token's state"}
+    return named[pooling]
+
+
+def _figures(figures: Mapping) -> list[str]:
+    lines = [f"- optimizer steps: {figures['steps']}; these weights: after step {figures['chosen_step']}"]
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            before = "" if value["before"] is None else f"{value['before']:.4f} before training, "
+            lines.append(f"- {name} on the development set: {before}{value['chosen']:.4f} after")
+    if "last_loss" in figures:
+        lines.append(f"- loss: {figures['first_loss']:.4f} at first, {figures['last_loss']:.4f} at last")
+    return lines
+
+
+def _told(facts: Mapping) -> str:
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
