@@ -42,7 +42,10 @@ def group(frame: pd.DataFrame) -> Groups:
     Raises:
         ValueError: a row has no qid.
     """
-    codes, qids = pd.factorize(frame["qid"], sort=True)
+    column = frame["qid"]
+    if isinstance(column.dtype, pd.CategoricalDtype):  # whose own order may be any
+        column = column.astype(column.cat.categories.dtype)
+    codes, qids = pd.factorize(column, sort=True)
     if (codes < 0).any():
         raise ValueError(f"qid is missing on {(codes < 0).sum()} of {len(frame)} rows; give every row its query's id")
     return Groups(np.asarray(qids, dtype=object), codes)

@@ -20,7 +20,7 @@ from pyterrier_rader.encoders import RaDeREncoder
 from pyterrier_rader.exclusions import checked
 from pyterrier_rader.provenance import check_same, described, maker, stacked
 from rader_ir.index import KINDS
-from rader_ir.recorded import recorded
+from rader_ir.recorded import recorded, recorded_dtype
 
 
 class RaDeRIndex(Written):
@@ -135,7 +135,10 @@ class RaDeRIndex(Written):
         Raises:
             ValueError: the folder holds vectors from elsewhere.
         """
-        return self.encoder or RaDeREncoder(recorded(self.made_by, self.path, "give one: RaDeRIndex(path, encoder)"))
+        if self.encoder:
+            return self.encoder
+        checkpoint = recorded(self.made_by, self.path, "give one: RaDeRIndex(path, encoder)")
+        return RaDeREncoder(checkpoint, dtype=recorded_dtype(self.made_by))
 
 
 class RaDeRRetriever(Configured, CutsRanks, pt.Transformer):

@@ -6,6 +6,7 @@ batch of queries or on the kind of search that found them. Ties go to the smalle
 """
 
 import json
+import operator
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ KINDS = ("flat", "hnsw", *QUANTISED)
 _QUERIES_AT_ONCE = 2048
 _RESULTS_AT_ONCE = 1 << 20  # candidates held at a time, over all queries of a batch
 _MARGIN = 16  # candidates beyond the depth, so that ties at the cut rarely need a second search
+_ALIKE = 4  # searches that differ less in their numbers of candidates share one scan
 _NOISE = 16  # rounding may differ by this many times the largest difference seen before ranks are in doubt
 
 
@@ -129,7 +131,7 @@ class Index:
         Raises:
             ValueError: wrong shape, NaN, an unknown kind, or a kind that is not built or older than the index.
         """
-        vectors = self._checked(vectors, depth, kind, excluded)
+        vectors, depth = self._checked(vectors, kind, excluded), _whole(depth)
         fetch, found = self._fetcher(kind), {}
         if not len(self):
             return [(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in vectors]
@@ -177,9 +179,9 @@ class Index:
             )
         return self._fetchers[kind]
 
-    def _checked(self, vectors, depth: int, kind: str, excluded) -> np.ndarray:
+    def _checked(self, vectors, kind: str, excluded) -> np.ndarray:
         vectors = np.ascontiguousarray(vectors, np.float32)
-        if vectors.size == 0:
+        if not len(vectors):
             vectors = vectors.reshape(0, self.dimension)
         if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
             raise ValueError(
@@ -188,12 +190,17 @@ class Index:
         if not np.isfinite(vectors).all():
             bad = int(np.argmin(np.isfinite(vectors).all(axis=1)))
             raise ValueError(f"the vector of query {bad + 1} of {len(vectors)} holds NaN or infinity; encode it again")
-        if depth < 1:
-            raise ValueError(f"depth is {depth}, expected at least 1")
         if kind not in KINDS:
             raise ValueError(f"search kind {kind!r} is unknown; choose {', '.join(map(repr, KINDS))}")
         if excluded is not None and len(excluded) != len(vectors):
             raise ValueError(f"excluded has {len(excluded)} entries for {len(vectors)} queries; give one for each")
+        if isinstance(excluded, Mapping):
+            raise ValueError("excluded is a mapping; give a list of doc ids for each query, or use `retrieve`")
+        for entry in excluded or ():
+            if isinstance(entry, str):
+                raise ValueError(
+                    f"excluded holds the string {entry!r} where a list of doc ids is expected; write [{entry!r}]"
+                )
         return vectors
 
     def _banned(self, excluded: Sequence[Collection[str]] | None, count: int) -> list[np.ndarray]:
@@ -224,7 +231,9 @@ class Index:
             last = np.argmax(np.cumsum(allowed, axis=1) >= depth, axis=1)
             margin = scores[np.arange(len(scores)), last] - scores[:, -1]
             doubtful = (counts >= depth) & ~(margin > noise)
-        order = np.argsort(np.where(allowed, -true, np.inf), axis=1)
+        falling = np.where(np.isnan(true), np.inf, -true)
+        falling[~allowed] = np.nan  # which comes behind all numbers
+        order = np.argsort(falling, axis=1)
         true, positions = (np.take_along_axis(values, order, axis=1) for values in (true, positions))
         self._settle_ties(true, positions, counts)
         sizes = np.minimum(counts, depth)
@@ -266,13 +275,30 @@ def _mapped(folder: Path, plan: Plan, count: int) -> np.ndarray:
     return np.memmap(folder / name, "<f4", "r", offset=start, shape=(count, plan.dimension))
 
 
+def _whole(depth: int) -> int:
+    try:
+        number = operator.index(depth)
+    except TypeError as error:
+        raise ValueError(f"depth is {depth!r}, expected a whole number of documents") from error
+    if number < 1:
+        raise ValueError(f"depth is {depth}, expected at least 1")
+    return number
+
+
 def _batches(wanted: Mapping[int, int], *, together: bool) -> Iterator[tuple[list[int], int]]:
-    """Queries that are searched at once, and for how many candidates: with those that want as many, or with all."""
-    groups: dict[int, list[int]] = {}
-    most = max(wanted.values())
-    for query, k in wanted.items():
-        groups.setdefault(most if together else k, []).append(query)
-    for k, queries in groups.items():
+    """Queries that are searched at once, and for how many candidates.
+
+    together: queries share a scan with those that want up to _ALIKE times as many, else with those that want as many.
+    """
+    groups: list[tuple[list[int], int]] = []
+    least = 0
+    for query, k in sorted(wanted.items(), key=lambda item: item[1]):
+        if not groups or k > (_ALIKE * least if together else least):
+            groups.append(([], k))
+            least = k
+        groups[-1][0].append(query)
+        groups[-1] = groups[-1][0], k
+    for queries, k in groups:
         size = max(1, min(_QUERIES_AT_ONCE, _RESULTS_AT_ONCE // k))
         for start in range(0, len(queries), size):
             yield queries[start : start + size], k

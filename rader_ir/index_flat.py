@@ -4,6 +4,7 @@ faiss alone answers up to 128,000 / dimension queries one by one, each at the sp
 once for all of them. Each thread takes blocks of its own as it comes to them, and holds one block of products besides.
 """
 
+from collections import deque
 from collections.abc import Callable
 
 import faiss
@@ -15,6 +16,8 @@ _PRODUCTS_AT_ONCE = 1 << 21  # of a block, over all queries
 _ROWS = 2048  # of a block: of fewer a matrix product is slow, of many more it waits for memory
 _PIECE = 1 << 19  # numbers of the rows that the caches hold
 _FEW = 6  # up to so many queries take turns with a piece of rows sooner than a matrix product packs it
+_WIDE = 16  # queries for which multiplying takes as long as reading
+_WORTH_A_THREAD = 1 << 22  # numbers read
 _PAIRS = 2048  # products of single vectors that are worth a thread
 _SAMPLED = 64  # for deep searches of small indexes, one of so many rows tells beforehand what the k-th best will reach
 _LEAST_EXPECTED = 8  # of the k best in such a sample; fewer tell too little
@@ -34,7 +37,9 @@ def nearest(vectors: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarra
         return _scan(vectors, queries, k)
     sample = np.ascontiguousarray(vectors[_SAMPLED // 2 :: _SAMPLED])
     rank = 2 * expected + 4  # so many of the k best, where so few are expected, come once in 4,000 draws or more seldom
-    bounds = np.partition(_multiplier(len(queries))(queries, sample), -rank, axis=1)[:, -rank, None]
+    multiply = _multiplier(len(queries))
+    (products,) = shared(lambda rows: multiply(queries, rows), [sample])
+    bounds = np.partition(products, -rank, axis=1)[:, -rank, None]
     scores, positions = _scan(vectors, queries, k, bounds)
     if len(fewer := np.flatnonzero(positions[:, -1] < 0)):  # the sample promised these too much
         scores[fewer], positions[fewer] = _scan(vectors, queries[fewer], k)
@@ -59,14 +64,15 @@ def inner_products(vectors: np.ndarray, queries: np.ndarray, positions: np.ndarr
 
     threads = min(_threads(), 1 + len(order) // _PAIRS)
     step = -(-len(order) // threads)
-    shared(multiply, range(0, len(order), step), threads)
+    shared(multiply, range(0, len(order), step))
     products[order] = sorted_products
     return products.reshape(positions.shape)
 
 
 def _scan(vectors: np.ndarray, queries: np.ndarray, k: int, bounds: np.ndarray | float = -np.inf):
     """`nearest` among the rows above bounds [q, 1], block by block; a heap's root is what a product must pass."""
-    threads, multiply = _threads(), _multiplier(len(queries))
+    work = vectors.size * min(len(queries), _WIDE)
+    threads, multiply = min(_threads(), 1 + work // _WORTH_A_THREAD), _multiplier(len(queries))
     step = _rows_at_once(len(queries), *vectors.shape, threads)
     starts = iter(range(0, len(vectors), step))  # threads take from it by turns
 
@@ -76,13 +82,24 @@ def _scan(vectors: np.ndarray, queries: np.ndarray, k: int, bounds: np.ndarray |
         for start in starts:
             products = multiply(queries, vectors[start : start + step])
             heap.heaps.addn(products.shape[1], faiss.swig_ptr(products), start, 0, len(queries))
-        return heap
+        return heap if threads > 1 else _merged([heap])
 
-    best, *others = shared(sift, range(threads), threads)
+    try:
+        best, *others = shared(sift, range(threads))
+        if others:
+            (best,) = shared(_merged, [[best, *others]])
+    except BaseException:
+        deque(starts, maxlen=0)  # leaves nothing to those that are still at it
+        raise
+    return best.D, best.I
+
+
+def _merged(heaps: list[faiss.ResultHeap]) -> faiss.ResultHeap:
+    best, *others = heaps
     for other in others:
         best.add_result(other.D, other.I)
     best.finalize()
-    return best.D, best.I
+    return best
 
 
 def _threads() -> int:

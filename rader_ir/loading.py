@@ -142,7 +142,7 @@ def _load(files: Files, device: torch.device, dtype: torch.dtype) -> Loaded:
         fit_threads()
     engine = Engine(model, name=checkpoint.name, causal=_is_causal(model, checkpoint))
     if dtype is torch.int8:
-        engine.multiply_in_int8(int8.sample(tokenizer, longest_text(files)), checkpoint.pooling)
+        engine.multiply_in_int8(int8.sample(tokenizer, longest_text(files)), checkpoint.pooling, int8.marks(tokenizer))
     return Loaded(files, model, engine, tokenizer, device, dtype)
 
 

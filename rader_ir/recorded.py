@@ -37,3 +37,8 @@ def recorded(made_by: Mapping, where: str | Path, remedy: str) -> Checkpoint:
         raise ValueError(f"{where} does not say which encoder made its vectors; {remedy}")
     found = find_checkpoint(made_by["checkpoint"], revision=made_by.get("revision"))
     return replace(found, **{name: made_by[name] for name in TEXT_PATH if name in made_by}, settled=True)
+
+
+def recorded_dtype(made_by: Mapping) -> str | None:
+    """The dtype without which an encoder makes other vectors than an index holds ("int8"), or None where any will do."""
+    return made_by.get("arithmetic")

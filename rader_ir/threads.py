@@ -7,8 +7,9 @@ operation wait for the slowest.
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,7 @@ _LIMITS = {
     "faiss": ("omp_get_max_threads", "omp_set_num_threads"),
     "torch": ("get_num_threads", "set_num_threads"),
 }  # by module: what asks for the threads of the calling thread's operations, and what sets them
+_setting = threading.Lock()
 
 
 def usable_processors(quota: Path = _QUOTA) -> int:
@@ -47,42 +49,60 @@ def fit_threads() -> None:
         torch.set_num_threads(processors)
 
 
-def shared(work: Callable, tasks: Sequence, threads: int) -> list:
-    """`[work(task) for task in tasks]` by so many threads, of which the caller's is one; each computes alone.
+def shared(work: Callable, tasks: Iterable) -> list:
+    """`[work(task) for task in tasks]`, all at once, each task on a thread that computes alone.
 
-    faiss and torch start no threads of their own in these, so that none waits, busily, for the others of an operation.
+    faiss and torch start no threads of their own there, so that none waits, busily, for the others of an operation, and a forked
+    child, which has none of its parent's threads, can go on. The caller's own numbers of threads stay as they are. The first
+    error comes out at once; other tasks may still be running then.
     """
-    mine = tasks if threads == 1 else tasks[:1]
-    before = _limited()
-    others = [_workers(threads - 1).submit(_alone, work, task) for task in tasks[len(mine) :]]
-    try:
-        return [work(task) for task in mine] + [other.result() for other in others]
-    finally:
-        wait(others)
-        for limit, number in before:  # last of all: torch begins new threads with what any thread has set for itself
-            limit(number)
+    tasks = list(tasks)
+    if len(tasks) == 1 and _is_alone():
+        return [work(tasks[0])]
+    futures = [_workers().submit(_alone, work, task) for task in tasks]
+    ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    for future in ended:
+        future.result()
+    return [future.result() for future in futures]
+
+
+def _libraries() -> list[tuple[Callable[[], int], Callable[[int], None]]]:
+    """Of each library that is loaded, what asks for the calling thread's number of threads, and what sets it."""
+    modules = [(sys.modules.get(name), *names) for name, names in _LIMITS.items()]
+    return [
+        (getattr(module, ask), getattr(module, tell))
+        for module, ask, tell in modules
+        if hasattr(module, ask) and hasattr(module, tell)
+    ]
+
+
+def _is_alone() -> bool:
+    return all(ask() == 1 for ask, _ in _libraries())
 
 
 def _alone(work: Callable, task: object):
-    _limited()
+    for ask, tell in _libraries():
+        if ask() == 1:
+            continue
+        with _setting:
+            number = ask()
+            tell(1)
+            # torch begins every new thread with what some thread has last set for itself
+            restoring = threading.Thread(target=tell, args=(number,))
+            restoring.start()
+            restoring.join()
     return work(task)
 
 
-def _limited() -> list[tuple[Callable[[int], None], int]]:
-    """Hold the libraries that are loaded to the calling thread; what sets each, and what it was set to before."""
-    libraries = [(sys.modules.get(name), *names) for name, names in _LIMITS.items()]
-    # a library that another thread is importing has no limits yet
-    found = [
-        (getattr(module, tell), getattr(module, ask)()) for module, ask, tell in libraries if hasattr(module, tell)
-    ]
-    for limit, _ in found:
-        limit(1)
-    return found
-
-
 @cache
-def _workers(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, "rader")
+def _workers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(usable_processors(), "rader")
 
 
-os.register_at_fork(after_in_child=_workers.cache_clear)  # a child has none of its parent's threads
+def _begin_anew() -> None:
+    global _setting
+    _workers.cache_clear()
+    _setting = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)

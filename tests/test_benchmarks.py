@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rader_ir.pyserini
 from rader_ir import loading
-from tests.benchmarks import encode, gpu, made, memory, rerank
+from tests.benchmarks import encode, gpu, made, memory, plumbing, rerank, search, search_kinds
 from tests.benchmarks.arithmetic import Shape, decoder_flops, encoder_flops
 from tests.benchmarks.ceiling import Products
 from tests.benchmarks.rows import Row, report, take_turns
@@ -177,3 +178,48 @@ def test_without_a_gpu_its_benchmark_says_what_to_do(capsys):
     with pytest.raises(SystemExit):
         gpu.main([])
     assert "--device cpu" in capsys.readouterr().err
+
+
+def no_java():
+    raise rader_ir.pyserini.PyseriniUnavailable("not in the process that runs all tests")
+
+
+def test_searches_agree_with_every_peer(tmp_path, monkeypatch):
+    pytest.importorskip("pyterrier_dr")
+    monkeypatch.setattr(search, "QUERIES", (1, 9))
+    monkeypatch.setattr(search, "GOALS", {1: 1.0, 9: 1.0})
+    monkeypatch.setattr(search, "_SQUARE", 64)
+    monkeypatch.setattr(rader_ir.pyserini, "prepare", no_java)
+    rows = list(search.speed_rows(search.make_index(tmp_path, 600, 24), 1, 1))
+    assert len(rows) >= 6 and {row.peer_name for row in rows} >= {"faiss Flat", "FlexIndex, torch", "FlexIndex, numpy"}
+    for row in rows:
+        assert row.exactness.startswith("100.0 % of the top 100 lists equal"), row
+        assert row.ratio == pytest.approx(row.peer / row.ours) and row.ceiling_fraction > 0
+
+
+def test_agreement_counts_equal_lists_and_the_largest_difference():
+    one, other = [{"a": 1.0, "b": 0.5}, {"c": 2.0}], [{"b": 0.5, "a": 1.0}, {"c": 2.25}]
+    assert search.agreement(one, one) == "100.0 % of the top 100 lists equal, scores within 0e+00"
+    assert search.agreement(one, other) == "50.0 % of the top 100 lists equal, scores within 2e-01"
+
+
+def test_recall_of_other_kinds_is_measured_against_the_flat_search(tmp_path):
+    folder = search.make_index(tmp_path, 600, 24)
+    rows = list(search_kinds.kind_rows(folder, 1, 1))
+    assert [row.row.split(",")[0] for row in rows] == ["fp16", "fp16", "sq8", "sq8", "hnsw", "hnsw"]
+    assert all(0.9 < float(row.exactness.split()[1].rstrip(",")) <= 1 for row in rows)
+    index = search.Index(folder)
+    half = {"flat": [np.arange(10)] * 3, "half": [np.arange(5, 15)] * 3}
+    index.search = lambda queries, depth, kind: [(found, found) for found in half[kind]]
+    assert search_kinds.recall(index, np.zeros((3, 24)), "half", 10) == 0.5
+
+
+def test_plumbing_agrees_with_every_peer(monkeypatch):
+    pytest.importorskip("pyterrier_dr")
+    monkeypatch.setattr(plumbing, "QUERIES", 5)
+    rows = plumbing.rerank("toy", plumbing.results(200), 1)
+    compared = [row for row in rows if "equal" in row.exactness]
+    assert len(compared) >= 4
+    for row in compared:
+        equal, _, total = row.exactness.split()[:3]
+        assert equal == total, row

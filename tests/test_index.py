@@ -158,14 +158,38 @@ def test_no_queries_and_no_documents(tmp_path, index, queries):
         (np.zeros((2, 11)), {}, r"shape \(2, 11\), expected \(queries, 12\)"),
         (np.zeros(12), {}, r"shape \(12,\)"),
         (np.full((2, 12), np.nan), {}, "query 1 of 2 holds NaN"),
+        (np.zeros((5, 0)), {}, r"shape \(5, 0\)"),
         (np.zeros((1, 12)), {"depth": 0}, "depth is 0"),
+        (np.zeros((1, 12)), {"depth": 10.0}, "depth is 10.0, expected a whole number"),
+        (np.zeros((1, 12)), {"depth": "3"}, "depth is '3', expected a whole number"),
         (np.zeros((1, 12)), {"kind": "ivf"}, "kind 'ivf' is unknown; choose 'flat', 'hnsw', 'sq8', 'fp16'"),
         (np.zeros((1, 12)), {"excluded": []}, "excluded has 0 entries for 1 queries"),
+        (np.zeros((1, 12)), {"excluded": {"q": ["d0"]}}, "excluded is a mapping; give a list .* or use `retrieve`"),
+        (np.zeros((1, 12)), {"excluded": ["d0"]}, r"the string 'd0' where a list .* write \['d0'\]"),
     ],
 )
 def test_bad_queries_are_refused(index, vectors, options, says):
     with pytest.raises(ValueError, match=says):
         index.search(vectors, **options)
+
+
+def test_numpy_depths_and_unequal_exclusions(index, queries):
+    """One query leaves out most documents; it and all others get what each gets alone."""
+    banned = [[] for _ in queries]
+    banned[3] = [doc_id for doc_id, _ in documents(COUNT)[10:]]
+    banned[7] = banned[3][:50]
+    together = index.search(queries, depth=np.int64(20), excluded=banned)
+    for row, (positions, scores) in enumerate(together):
+        ((alone, same),) = index.search(queries[row : row + 1], depth=20, excluded=banned[row : row + 1])
+        assert np.array_equal(positions, alone) and np.array_equal(scores, same)
+    assert len(together[3][0]) == 10
+
+
+def test_products_beyond_float32_bring_back_no_excluded_document(tmp_path):
+    vectors = np.random.default_rng(0).standard_normal((60, 8)).astype(np.float32) * np.float32(1e19)
+    index = write_index(tmp_path, ((str(number), row) for number, row in enumerate(vectors)), dimension=8, made_by={})
+    ((positions, _),) = index.search(vectors[:1], depth=60, excluded=[[str(number) for number in range(0, 60, 2)]])
+    assert set(positions.tolist()) <= set(range(1, 60, 2))
 
 
 def test_doc_vectors(index):

@@ -44,6 +44,12 @@ def test_ranked_order_is_that_of_a_sort_row_by_row(seed):
     pd.testing.assert_frame_equal(cut, out[out["rank"] < 3].reset_index(drop=True))
 
 
+def test_categories_in_an_order_of_their_own_are_sorted_as_text():
+    rows = pd.DataFrame({"qid": pd.Categorical(["a", "b", "a"], categories=["b", "a"]), "docno": list("xyz")})
+    out = frames.with_scores(rows, frames.group(rows), np.array([1.0, 3.0, 2.0]))
+    assert out["qid"].tolist() == ["a", "a", "b"] and out["docno"].tolist() == ["z", "x", "y"]
+
+
 def test_more_queries_than_a_small_integer_counts():
     count = 70_000
     rows = pd.DataFrame({"qid": [f"{i:05}" for i in range(count)][::-1], "docno": "d"})

@@ -1,16 +1,16 @@
 """Threads fit the processors that a process may use, and share work without waiting for each other."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 
+from rader_ir.index_writer import write_index
 from rader_ir.threads import shared, usable_processors
 
 SCRIPT = """
@@ -44,39 +44,94 @@ def test_torch_gets_no_more_threads_than_processors_unless_asked(asked, threads)
 
 def test_shared_work_is_done_alone_and_leaves_the_threads_as_they_were():
     faiss = pytest.importorskip("faiss")
+    together = threading.Barrier(2)
 
     def counts(task):
+        together.wait(20)
         return task, torch.get_num_threads(), faiss.omp_get_max_threads(), threading.get_ident()
 
     before = torch.get_num_threads(), faiss.omp_get_max_threads()
-    for threads in (1, 3):
-        done = shared(counts, range(5), threads)
-        assert [task for task, *_ in done] == list(range(5))
-        assert {(torchs, faisses) for _, torchs, faisses, _ in done} == {(1, 1)}
-        assert (len({thread for *_, thread in done}) > 1) == (threads > 1)
-    new = ThreadPoolExecutor(1).submit(torch.get_num_threads).result()
-    assert (torch.get_num_threads(), faiss.omp_get_max_threads()) == before and new == before[0]
+    torch.set_num_threads(2)
+    try:
+        for _ in range(2):
+            done = shared(counts, range(2))
+            assert [task for task, *_ in done] == [0, 1]
+            assert {(torchs, faisses) for _, torchs, faisses, _ in done} == {(1, 1)}
+            assert len({thread for *_, thread in done}) == 2
+        assert torch.get_num_threads() == 2 and faiss.omp_get_max_threads() == before[1]
+        assert ThreadPoolExecutor(1).submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(before[0])
 
 
-def test_an_error_in_shared_work_comes_out_once_all_is_done():
-    finished = []
+OVERLAPPING = """
+import threading
+import torch
+from rader_ir.threads import shared
+
+torch.set_num_threads(3)
+
+def user():
+    for _ in range(50):
+        shared(lambda task: torch.ones(9).sum(), range(2))
+    seen.append(torch.get_num_threads())
+
+seen = []
+users = [threading.Thread(target=user) for _ in range(4)]
+for thread in users:
+    thread.start()
+for thread in users:
+    thread.join()
+users = [threading.Thread(target=user) for _ in range(2)]
+for thread in users:
+    thread.start()
+for thread in users:
+    thread.join()
+print(*seen, torch.get_num_threads())
+"""
+
+
+def test_callers_that_overlap_keep_their_threads():
+    done = subprocess.run([sys.executable, "-c", OVERLAPPING], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["3"] * 7
+
+
+def test_an_error_in_shared_work_comes_out_before_the_rest_is_done():
+    go_on = threading.Event()
 
     def work(task):
         if task == 0:
             raise ValueError("the first")
-        time.sleep(0.05)
-        finished.append(task)
+        go_on.wait(30)
 
-    before = torch.get_num_threads()
-    with pytest.raises(ValueError, match="the first"):
-        shared(work, range(3), 2)
-    assert sorted(finished) == [1, 2] and torch.get_num_threads() == before
+    try:
+        with pytest.raises(ValueError, match="the first"):
+            shared(work, range(2))
+    finally:
+        go_on.set()
 
 
-def test_work_is_shared_in_a_forked_child():
-    shared(abs, range(4), 2)
-    child = os.fork()
-    if not child:
-        signal.alarm(30)
-        os._exit(0 if shared(abs, range(-4, 0), 2) == [4, 3, 2, 1] else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+FORKING = """
+import os, signal, sys
+import numpy as np
+from rader_ir.index import Index
+
+index = Index(sys.argv[1])
+queries = np.eye(8, index.dimension, dtype=np.float32)
+expected = [index.search(queries[:count], depth=3)[0][0].tolist() for count in (1, 8)]
+child = os.fork()
+if not child:
+    signal.alarm(60)
+    found = [index.search(queries[:count], depth=3)[0][0].tolist() for count in (1, 8)]
+    os._exit(0 if found == expected else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_searches_as_its_parent_did(tmp_path):
+    rows = ((str(number), vector) for number, vector in enumerate(np.random.default_rng(0).standard_normal((5000, 16))))
+    write_index(tmp_path, rows, dimension=16, made_by={})
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    script = [sys.executable, "-W", "ignore", "-c", FORKING, str(tmp_path)]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0"], done.stderr

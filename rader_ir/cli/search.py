@@ -10,7 +10,7 @@ import argparse
 from rader_ir.cli import options
 from rader_ir.corpus import read_queries
 from rader_ir.index import KINDS
-from rader_ir.recorded import recorded
+from rader_ir.recorded import recorded, recorded_dtype
 from rader_ir.runs import write_run
 
 
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> dict:
     chosen = options.model_options(args)
     if "checkpoint" not in chosen:
         chosen["checkpoint"] = recorded(index.meta["made_by"], index.folder, "name one with --checkpoint")
+        chosen["dtype"] = chosen.get("dtype") or recorded_dtype(index.meta["made_by"])
     encoder = Encoder(**chosen, instruction=options.instruction(args), verbose=not args.quiet)
     found = index.retrieve(
         queries, encoder, depth=args.depth, kind=args.kind, excluded=excluded, check=not args.allow_mismatch

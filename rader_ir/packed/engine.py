@@ -14,7 +14,7 @@ from torch import nn
 
 from rader_ir.packed.bert import Bert
 from rader_ir.packed.decoder import Decoder
-from rader_ir.packed.int8 import in_int8
+from rader_ir.packed.int8 import Int8, in_int8
 from rader_ir.packed.packs import Pack
 from rader_ir.packed.padded import Padded
 
@@ -72,15 +72,15 @@ class Engine:
             logger.info(window, self.name, longest, self.longest)
         return self.plain
 
-    def multiply_in_int8(self, rows: Sequence[Sequence[int]], pooling: str) -> None:
-        """Read texts by products in int8 from now on, whatever that loses; `rows` and `pooling` as `int8.in_int8`.
+    def multiply_in_int8(self, rows: Sequence[Sequence[int]], pooling: str, marks: frozenset[int]) -> None:
+        """Read texts by products in int8 from now on, but those that `int8.Int8` leaves out; arguments as there.
 
         Raises:
             ValueError: the model is not read by a BERT's forward of our own, or loses too much.
         """
         if not isinstance(self.way, Bert):
             raise ValueError("dtype 'int8' is for BERT encoders that are read packed; take dtype 'float32'")
-        self.way = self.plain = in_int8(self.way, rows, pooling)
+        self.way = self.plain = Int8(self.way, in_int8(self.way, rows, pooling), rows, marks)
 
 
 def _kinds(body: nn.Module) -> list:

@@ -2,9 +2,12 @@
 
 Scales are static, so that a text's vector does not depend on its neighbours: one per output for weights, one for all states,
 whose channels are balanced against the weights first (SmoothQuant, arXiv:2211.10438, eq. 4 with alpha 0.6). A text's first token,
-where attention rests and some states are many times larger than elsewhere (arXiv:2402.17762), is fed forward in float32.
+where attention rests and some states are many times larger than elsewhere (arXiv:2402.17762), is fed forward in float32. Texts
+that are mostly one token over again, or that hold the tokenizer's own marks, have such states elsewhere too and are read in
+float32 whole.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -16,7 +19,10 @@ from rader_ir.linear import Linear
 from rader_ir.packed.bert import Bert, Feed, Layer
 from rader_ir.packed.packs import Pack
 
-_NEAREST = 0.98  # smallest cosine to float32 that passes
+_NEAREST = 0.99  # smallest cosine to float32 that passes
+_MONOTONOUS = (
+    0.5  # share of a text's tokens that one token has at most; texts with more of one lose up to .3 of their cosine
+)
 _SAMPLES, _LONGEST_SAMPLE = 128, 256
 _ALPHA, _TINY = 0.6, 1e-6
 # How far beyond the extremes that were seen codes reach; farther where real texts focus attention more than made ones do
@@ -49,6 +55,47 @@ def sample(tokenizer, longest: int | None) -> list[list[int]]:
     made = zip(texts, lengths, strict=True)
     rows = [tokenizer(text, truncation=True, max_length=length)["input_ids"] for text, length in made]
     return [row for row in rows if len(row) > 1]
+
+
+def marks(tokenizer) -> frozenset[int]:
+    """Ids that a tokenizer puts around texts, or into them for models to fill; not the one for what it cannot read."""
+    return frozenset(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+
+
+class Int8:
+    """A way to read packs that takes int8 for most texts and float32 for those that lose too much.
+
+    Args:
+        exact, fast: the same BERT in float32 and in int8.
+        rows: token ids of ordinary texts, each with no more marks than the tokenizer puts around it.
+        marks: as the function of that name.
+    """
+
+    continues = False
+
+    def __init__(self, exact: Bert, fast: Bert, rows: Sequence[Sequence[int]], marks: frozenset[int]):
+        self.exact, self.fast, self.marks = exact, fast, marks
+        self.around = max(sum(token in marks for token in row) for row in rows)
+
+    def pooled(self, pack: Pack, pooling: str, prefixes: None = None) -> torch.Tensor:
+        """As `Bert.pooled`."""
+        rows = [row.tolist() for row in pack.by_text(pack.ids)]
+        odd = np.array([self._loses(row) for row in rows])
+        if not odd.any():
+            return self.fast.pooled(pack, pooling)
+        types = None if pack.types is None else [row.tolist() for row in pack.by_text(pack.types)]
+        vectors: list[torch.Tensor | None] = [None] * len(rows)
+        for way, chosen in ((self.exact, np.flatnonzero(odd)), (self.fast, np.flatnonzero(~odd))):
+            if len(chosen):
+                given = None if types is None else [types[i] for i in chosen]
+                part = way.pooled(Pack([rows[i] for i in chosen], pack.ids.device, types=given), pooling)
+                for i, vector in zip(chosen, part, strict=True):
+                    vectors[i] = vector
+        return torch.stack(vectors)
+
+    def _loses(self, row: list[int]) -> bool:
+        counts = Counter(row)
+        return max(counts.values()) > _MONOTONOUS * len(row) or sum(counts[mark] for mark in self.marks) > self.around
 
 
 @torch.inference_mode()

@@ -74,16 +74,18 @@ def take_turns(
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     gc.collect()
     gc.freeze()  # what lives already need not be looked through at every turn
-    for turn in range(warm + rounds):
-        for name in random.Random(turn).sample(list(ways), len(ways)):  # none always follows the same one
-            gc.collect()
-            if twice:
+    try:
+        for turn in range(warm + rounds):
+            for name in random.Random(turn).sample(list(ways), len(ways)):  # none always follows the same one
+                gc.collect()
+                if twice:
+                    ways[name]()
+                start = clock()
                 ways[name]()
-            start = clock()
-            ways[name]()
-            if turn >= warm:
-                seconds[name].append(clock() - start)
-    gc.unfreeze()
+                if turn >= warm:
+                    seconds[name].append(clock() - start)
+    finally:
+        gc.unfreeze()
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
@@ -95,19 +97,23 @@ def report(rows: Iterable[Row], file: Path | None) -> None:
     told = []
     for row in rows:
         told.append(row)
-        print(f"{row.row}: {row.ratio:.2f} against {row.peer_name}", file=sys.stderr, flush=True)
+        print(f"{row.row}: {row.ratio:.2f}x of {row.peer_name}{_missed(row)}", file=sys.stderr, flush=True)
         if file is not None:
             save(told, file)
     print(
         "| row | threads | ours | peer | ratio | goal | exactness | of the ceiling |\n|---|---|---|---|---|---|---|---|"
     )
     for row in told:
-        goal = "-" if row.goal is None else f"{row.goal:g}"
+        goal = "-" if row.goal is None else f"{row.goal:g}{_missed(row)}"
         share = "-" if row.ceiling_fraction is None else f"{100 * row.ceiling_fraction:.0f} %"
         print(
             f"| {row.row} | {row.threads} | {row.ours:.4g} | {row.peer_name} {row.peer:.4g} | {row.ratio:.2f} | {goal} "
             f"| {row.exactness} | {share} |"
         )
+
+
+def _missed(row: Row) -> str:
+    return "" if row.goal is None or row.ratio >= row.goal else ", missed"
 
 
 def save(rows: Sequence[Row], file: Path) -> None:

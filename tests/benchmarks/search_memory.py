@@ -32,7 +32,7 @@ def memory_rows(folder: Path, threads: int, rounds: int) -> Iterator[Row]:
     theirs = peak(lambda: _by_faiss(folder, queries))
     title = f"memory in MB, exact search, {QUERIES} queries, {count // 1000}k x {dimension}"
     told = f"the vectors alone are {4 * count * dimension / 1e6:.0f} MB"
-    yield Row(title, ours, theirs, "faiss Flat", theirs / ours, 1.0, told, None, threads)
+    yield Row(title, ours, theirs, "faiss Flat", theirs / max(ours, 1e-3), 1.0, told, None, threads)
 
 
 def peak(call: Callable[[], object]) -> float:
