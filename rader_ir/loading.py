@@ -165,14 +165,20 @@ def read_model(
     return _read(files, config, dtype, adapter=adapter, new_head=new_head)
 
 
+def _is_no_report(record: logging.LogRecord) -> bool:
+    return "LOAD REPORT" not in record.getMessage()
+
+
 @contextmanager
 def progress_hidden() -> Iterator[None]:
-    """Keep transformers from showing how many weights it has read or written."""
-    shown = transformers_logging.is_progress_bar_enabled()
+    """Keep transformers from showing how many weights it has read or written, and which are missing, which is judged here."""
+    shown, speaker = transformers_logging.is_progress_bar_enabled(), logging.getLogger("transformers.modeling_utils")
     transformers_logging.disable_progress_bar()
+    speaker.addFilter(_is_no_report)
     try:
         yield
     finally:
+        speaker.removeFilter(_is_no_report)
         if shown:
             transformers_logging.enable_progress_bar()
 

@@ -6,6 +6,8 @@ is a promise about other data.
 
 from collections.abc import Mapping
 
+from rader_ir.prompts import fill
+
 README = "README.md"
 
 
@@ -34,7 +36,7 @@ def readme(card: Mapping) -> str:
         "",
         "## Use",
         "",
-        *(_retriever_use(card) if retriever else _reranker_use()),
+        *(_retriever_use(card) if retriever else _reranker_use(card)),
         "",
         "## Text path",
         "",
@@ -74,16 +76,26 @@ def _retriever_use(card: Mapping) -> list[str]:
     ]
 
 
-def _reranker_use() -> list[str]:
-    return [
+def _reranker_use(card: Mapping) -> list[str]:
+    form = card["text_path"]["pair_form"]
+    formed = "tokenizer(query, document)" if form is None else f"tokenizer(f{fill(form, instruction='')!r})"
+    given = "" if card["options"]["merged"] else ", num_labels=1, pad_token_id=tokenizer.pad_token_id"
+    lines = [
         "```python",
         "from rader_ir import CrossEncoder",
         "",
         'scores = CrossEncoder("path/or/hub-id").score(["a query"], [["a document", "another"]])',
         "```",
         "",
-        "In PyTerrier: `pyterrier_rader.RaDeRReranker`.",
+        "In PyTerrier: `pyterrier_rader.RaDeRReranker`. With plain transformers, the logit of",
+        f'`AutoModelForSequenceClassification.from_pretrained("path/or/hub-id"{given})` for',
+        f"`{formed}` is the score.",
     ]
+    if form is None:
+        lines.append(
+            "`sentence_transformers.CrossEncoder` gives the same" + ("." if not given else " with `num_labels=1`.")
+        )
+    return lines
 
 
 def _pooling(pooling: str) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.sentence_transformer.losses import (
     CachedMultipleNegativesRankingLoss,
@@ -23,9 +22,9 @@ from rader_ir.prompts import fill
 from rader_ir.train import sampling
 from rader_ir.train.card import data_facts, docs_facts, run_facts
 from rader_ir.train.dev import DevSet, encode_live, pad
-from rader_ir.train.folder import RunFolder, open_run
+from rader_ir.train.folder import RunFolder
 from rader_ir.train.models import ADAPTER_NAME, Base, open_base, open_model
-from rader_ir.train.runtime import ROWS, Promises, arguments, finish, fit, weights_of
+from rader_ir.train.runtime import ROWS, Promises, arguments, finish, fit, open_together, processes, weights_of
 from rader_ir.train.saving import check_forms, write_model, write_modules
 from rader_ir.train.settings import RetrieverOptions
 
@@ -141,12 +140,11 @@ def train_retriever(
     check_forms(base.checkpoint)
     if not examples:
         raise ValueError("there are no examples to train on; give some")
-    batches = plan(examples, options, PartialState().num_processes)
+    batches = plan(examples, options, processes().num_processes)
     dev_docs = list(dev_docs)
     data = {"train": data_facts(examples), "dev": data_facts(dev), "dev_docs": docs_facts(dev_docs)}
     facts = run_facts("retriever", options, base, data)
-    with PartialState().main_process_first():
-        run = open_run(out, facts)
+    run = open_together(out, facts)
     trainer = _trainer(run, options, base, examples, batches, DevSet(dev, dev_docs) if dev else None)
     step = fit(trainer, run)
     model = trainer.model[0].model
@@ -176,7 +174,7 @@ def _trainer(
         args=arguments(
             options,
             run,
-            len(batches) // PartialState().num_processes,
+            len(batches) // processes().num_processes,
             SentenceTransformerTrainingArguments,
             ddp_find_unused_parameters=False,
             ddp_broadcast_buffers=False,
@@ -206,7 +204,7 @@ def info_nce(model: SentenceTransformer, options: RetrieverOptions) -> nn.Module
     shared = dict(
         scale=1 / options.temperature,
         similarity_fct=inner_products,
-        gather_across_devices=PartialState().num_processes > 1,
+        gather_across_devices=processes().num_processes > 1,
     )
     if options.piece_size is None:
         return MultipleNegativesRankingLoss(model, **shared)

@@ -7,13 +7,14 @@ before a trainer of transformers or sentence-transformers; everything else is le
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object, parse_flag_from_env
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments, set_seed
@@ -26,7 +27,7 @@ from rader_ir.files import replacing
 from rader_ir.train.callbacks import LOG, Log, Schedule, best_step, gives_up, read_log
 from rader_ir.train.card import CARD, run_card
 from rader_ir.train.curve import draw
-from rader_ir.train.folder import NotSaved, RunFolder, cannot_write
+from rader_ir.train.folder import NotSaved, RunFolder, cannot_write, open_run
 from rader_ir.train.model_card import README, readme
 from rader_ir.train.models import Base, autocasts
 from rader_ir.train.settings import Options
@@ -38,6 +39,25 @@ ROWS = "rows"  # in a batch: the examples that it was made of
 
 class Diverged(RuntimeError):
     """A loss or a gradient is no number; the message names the examples."""
+
+
+def processes() -> PartialState:
+    """The processes of this run; `accelerate launch --cpu` says so in a variable that accelerate does not read everywhere."""
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+
+
+def open_together(out: str | os.PathLike, facts: Mapping) -> RunFolder:
+    """`open_run` on the first process; all others get the folder, or the same error."""
+    told: list = [None, None]
+    if processes().is_main_process:
+        try:
+            told[0] = open_run(out, facts)
+        except (OSError, ValueError) as error:
+            told[1] = error
+    broadcast_object_list(told)
+    if told[1] is not None:
+        raise told[1]
+    return told[0]
 
 
 def steps_of(options: Options, batches: int) -> int:
