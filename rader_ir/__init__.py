@@ -21,15 +21,18 @@ _PUBLIC = {
     "evaluate": "evaluation",
     "find_checkpoint": "checkpoints",
     "interpolate": "fusion",
+    "mine": "mining",
     "open_reranker": "rerank",
     "read_documents": "corpus",
     "read_examples": "examples",
     "read_qrels": "runs",
     "read_queries": "corpus",
     "read_run": "runs",
+    "read_tevatron": "tevatron",
     "reciprocal_rank": "fusion",
     "write_examples": "examples",
     "write_run": "runs",
+    "write_tevatron": "tevatron",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -50,11 +50,16 @@ def reaches(score: float, positive: float, margin: float) -> bool:
     """Whether a negative's score comes up to the positive's minus the margin, both from one run or one teacher.
 
     Raises:
-        ValueError: a margin below 0, which would let pass what ranks above the positive.
+        ValueError: as `check_margin`.
     """
+    check_margin(margin)
+    return score >= positive - margin
+
+
+def check_margin(margin: float) -> None:
+    """Refuse, by a ValueError, a margin below 0 or NaN: it would let pass what ranks above the positive."""
     if not margin >= 0:
         raise ValueError(f"margin is {margin}; expected 0 or more, in the units of the scores")
-    return score >= positive - margin
 
 
 def guarded(example: Example, *, margin: float | None = None) -> tuple[Example, Counter]:

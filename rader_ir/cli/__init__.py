@@ -23,6 +23,7 @@ VERBS = {
     "bm25": "rank documents by BM25, without Java",
     "fuse": "fuse two or more runs",
     "rerank": "score the first documents of a run again with a model",
+    "mine": "find hard negatives for training examples",
     "evaluate": "measure runs against relevance judgements",
     "doctor": "say what is missing on this machine, and how to mend it",
     "quickstart": "see retrieval work on 354 theorems and 537 questions",
