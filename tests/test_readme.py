@@ -101,6 +101,17 @@ def test_the_pyserini_commands_run(tmp_path, theorems):
         assert len(set(typed(sys.executable, "-c", script, folder=tmp_path).splitlines()[-1].split())) == 10
 
 
+def test_the_example_to_train_on_is_sound(tmp_path):
+    from rader_ir.examples import read_examples, write_examples
+
+    line = block("Training examples", "json")
+    (tmp_path / "examples.jsonl").write_text(line)
+    made = read_examples(tmp_path / "examples.jsonl")
+    assert [len(side) for side in (made[0].positives, made[0].negatives)] == [1, 1]
+    write_examples(made, tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_text() == line, "and written as it is written here"
+
+
 def test_ci_runs_the_tests_of_the_readme():
     """Same constraints, an editable install of the extra `test`, the same call of pytest."""
     command = block("Set up", "bash", which=1)
