@@ -6,14 +6,16 @@ All of it follows from the step and from the log that a state carries with it, s
 import json
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 
 from transformers import TrainerCallback
 
+from rader_ir.train.curve import draw
 from rader_ir.train.folder import RunFolder
 from rader_ir.train.settings import Options
 
 DEV = "dev_"  # before a measure's name in logs
-LOG = "log.jsonl"
+LOG, CURVE = "log.jsonl", "curve.png"
 
 
 def measured(history: Sequence[Mapping], measure: str) -> list[tuple[int, float]]:
@@ -64,27 +66,50 @@ class Schedule(TrainerCallback):
 
 
 class Log(TrainerCallback):
-    """Writes each figure as a line of JSON; a resumed run goes on behind the lines that its state knows of."""
+    """Writes each figure as a line of JSON, and to TensorBoard where that is installed; draws the curve at every saved state.
+
+    A resumed run goes on behind the lines that its state knows of.
+    """
 
     def __init__(self, run: RunFolder, options: Options):
-        self.path, self.epochs = run.training / LOG, options.epochs
+        self.run, self.options = run, options
+        self.path = run.training / LOG
         self.start = time.monotonic()
+        self.board = None
 
     def on_train_begin(self, args, state, control, **kwargs):
         """Drop lines of steps that are done again; the clock goes on behind the others."""
-        if state.is_world_process_zero and self.path.exists():
-            kept = [line for line in read_log(self.path) if line["step"] <= state.global_step and state.global_step]
-            self.path.write_text("".join(map(_line, kept)), encoding="utf-8")
-            self.start -= kept[-1]["seconds"] if kept else 0.0
+        if not state.is_world_process_zero:
+            return
+        kept = [line for line in read_log(self.path) if line["step"] <= state.global_step and state.global_step]
+        self.path.write_text("".join(map(_line, kept)), encoding="utf-8")
+        self.start -= kept[-1]["seconds"] if kept else 0.0
+        if find_spec("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(self.run.training / "tensorboard"), purge_step=state.global_step + 1)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         """Append what was logged."""
         if not state.is_world_process_zero or not logs or "train_runtime" in logs:
             return
         told = {"step": state.global_step, **logs, "seconds": round(time.monotonic() - self.start, 3)}
-        told["epoch"] = round((state.epoch or 0) * self.epochs, 4)
+        told["epoch"] = round((state.epoch or 0) * self.options.epochs, 4)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line(told))
+        if self.board is not None:
+            for name, value in logs.items():
+                self.board.add_scalar(name, value, state.global_step)
+
+    def on_save(self, args, state, control, **kwargs):
+        """Draw the curve so far."""
+        if state.is_world_process_zero:
+            draw(read_log(self.path), self.options.measure, self.run.training / CURVE)
+
+    def on_train_end(self, args, state, control, **kwargs):
+        """Let go of TensorBoard's files."""
+        if self.board is not None:
+            self.board.close()
 
 
 def _line(told: Mapping) -> str:
@@ -92,8 +117,10 @@ def _line(told: Mapping) -> str:
 
 
 def read_log(path) -> list[dict]:
-    """The lines of a log; one that a kill cut short is left out."""
+    """The lines of a log, if there is one; a line that a kill cut short is left out."""
     lines = []
+    if not path.exists():
+        return lines
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             lines.append(json.loads(line))

@@ -104,13 +104,13 @@ def open_run(out: str | os.PathLike, facts: Mapping) -> RunFolder:
     run = RunFolder(Path(out).expanduser().absolute())
     if run.out.exists() and not (run.out.is_dir() and not any(run.out.iterdir())):
         raise FileExistsError(f"{run.out} exists; move it away, or give another folder to train into")
-    record = run.work / RECORD
+    record, facts = run.work / RECORD, json.loads(json.dumps(facts))
     if run.work.exists() and not record.is_file():
         raise FileExistsError(f"{run.work} exists and is no unfinished run; move it away, or train into another folder")
     if not run.steps():  # nothing is lost
         shutil.rmtree(run.work, ignore_errors=True)
         _begin(run, facts)
-    elif read_json(record) != json.loads(json.dumps(facts)):
+    elif read_json(record) != facts:
         raise FileExistsError(
             f"{run.work} is an unfinished run with other options or data ({_difference(read_json(record), facts)}); "
             "give the same ones to go on with it, or delete it, or train into another folder"

@@ -18,13 +18,12 @@ from accelerate.utils import broadcast_object_list, gather_object, parse_flag_fr
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments, set_seed
-from transformers.integrations import is_tensorboard_available
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 
 from rader_ir.checkpoint_folders import read_json
 from rader_ir.files import replacing
-from rader_ir.train.callbacks import LOG, Log, Schedule, best_step, gives_up, read_log
+from rader_ir.train.callbacks import CURVE, LOG, Log, Schedule, best_step, gives_up, read_log
 from rader_ir.train.card import CARD, run_card
 from rader_ir.train.curve import draw
 from rader_ir.train.folder import NotSaved, RunFolder, cannot_write, open_run
@@ -33,7 +32,6 @@ from rader_ir.train.models import Base, autocasts
 from rader_ir.train.settings import Options
 
 WEIGHTS = "trained.safetensors"  # in a state: the weights that are trained
-CURVE = "curve.png"
 ROWS = "rows"  # in a batch: the examples that it was made of
 
 
@@ -97,7 +95,7 @@ def arguments(
         dataloader_num_workers=options.workers,
         dataloader_pin_memory=cuda,
         remove_unused_columns=False,
-        report_to=["tensorboard"] if is_tensorboard_available() else [],
+        report_to=[],  # `Promises` keeps logs
         disable_tqdm=True,
         **more,
     )

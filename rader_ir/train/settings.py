@@ -49,7 +49,8 @@ class Options:
         log_steps: optimizer steps between lines of the log.
         measure: what is measured, by its name in ir-measures.
         patience: measurements without a better one before training stops; None never stops early.
-        merged: whether the finished folder holds merged weights, or (False) the adapter alone.
+        merged: whether the finished folder holds merged weights, or (False) the adapter alone. Plain transformers reads an
+            adapter as its base's configuration says, so one over a base with is_causal=false wants to be merged.
         workers: processes that tokenise ahead; 0 tokenises between steps.
     """
 
