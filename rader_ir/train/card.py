@@ -13,7 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 
 from rader_ir import __version__
 from rader_ir.examples import Example
@@ -56,7 +55,9 @@ def run_facts(kind: str, options: Options, base: Base, data: Mapping[str, Mappin
     }
 
 
-def run_card(facts: Mapping, base: Base, log: Sequence[Mapping], steps: int, chosen: int, measure: str) -> dict:
+def run_card(
+    facts: Mapping, base: Base, log: Sequence[Mapping], steps: int, chosen: int, measure: str, processes: int
+) -> dict:
     """The card.
 
     Args:
@@ -66,6 +67,7 @@ def run_card(facts: Mapping, base: Base, log: Sequence[Mapping], steps: int, cho
         steps: done in all.
         chosen: the step whose weights the folder holds.
         measure: of the development set.
+        processes: that trained together.
     """
     seconds = max((line["seconds"] for line in log), default=0.0)
     return {
@@ -73,7 +75,7 @@ def run_card(facts: Mapping, base: Base, log: Sequence[Mapping], steps: int, cho
         "text_path": {name: getattr(base.checkpoint, name) for name in _TEXT_PATH},
         "figures": {"steps": steps, "chosen_step": chosen, "seconds": seconds, **_figures(log, measure)},
         "versions": {"rader-ir": __version__, "python": platform.python_version(), **_versions()},
-        "machine": {"device": _device(), "processes": PartialState().num_processes, "platform": platform.platform()},
+        "machine": {"device": _device(), "processes": processes, "platform": platform.platform()},
         "finished": time.strftime("%Y-%m-%d"),
     }
 

@@ -40,8 +40,12 @@ class Diverged(RuntimeError):
 
 
 def processes() -> PartialState:
-    """The processes of this run; `accelerate launch --cpu` says so in a variable that accelerate does not read everywhere."""
-    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    """The processes of this run, as `accelerate launch` or torchrun started them; joins them at the first call."""
+    return PartialState(cpu=_on_cpu())
+
+
+def _on_cpu() -> bool:
+    return parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
 
 
 def open_together(out: str | os.PathLike, facts: Mapping) -> RunFolder:
@@ -87,6 +91,7 @@ def arguments(
         weight_decay=options.weight_decay,
         max_grad_norm=options.max_grad_norm,
         bf16=autocasts(options),
+        use_cpu=_on_cpu(),
         logging_steps=options.log_steps,
         logging_nan_inf_filter=False,  # we stop instead
         save_strategy="no",  # `Schedule` tells when
@@ -289,10 +294,10 @@ def finish(
         chosen: the step that `fit` returned.
         write: puts the checkpoint into a folder.
     """
-    state = PartialState()
+    state = processes()
     if state.is_main_process:
         log = read_log(run.training / LOG)
-        card = run_card(facts, base, log, run.steps()[-1], chosen, options.measure)
+        card = run_card(facts, base, log, run.steps()[-1], chosen, options.measure, state.num_processes)
         with replacing(run.training / CARD) as file:
             file.write(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
         draw(log, options.measure, run.training / CURVE)
