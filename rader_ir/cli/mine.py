@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sources.add_argument(
         "--depth",
         type=options.positive,
-        default=1000,
+        default=100,
         metavar="N",
         help="length of lists made here (default %(default)s)",
     )
