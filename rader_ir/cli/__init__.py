@@ -24,6 +24,8 @@ VERBS = {
     "fuse": "fuse two or more runs",
     "rerank": "score the first documents of a run again with a model",
     "mine": "find hard negatives for training examples",
+    "train": "train a retriever or a reranker",
+    "push": "put a trained checkpoint on the hub",
     "evaluate": "measure runs against relevance judgements",
     "doctor": "say what is missing on this machine, and how to mend it",
     "quickstart": "see retrieval work on 354 theorems and 537 questions",

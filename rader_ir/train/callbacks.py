@@ -4,6 +4,7 @@ All of it follows from the step and from the log that a state carries with it, s
 """
 
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -69,10 +70,14 @@ class Log(TrainerCallback):
     """Writes each figure as a line of JSON, and to TensorBoard where that is installed; draws the curve at every saved state.
 
     A resumed run goes on behind the lines that its state knows of.
+
+    Args:
+        run, options: of the run.
+        steps: in all, for lines on stderr; None prints none.
     """
 
-    def __init__(self, run: RunFolder, options: Options):
-        self.run, self.options = run, options
+    def __init__(self, run: RunFolder, options: Options, steps: int | None = None):
+        self.run, self.options, self.steps = run, options, steps
         self.path = run.training / LOG
         self.start = time.monotonic()
         self.board = None
@@ -97,6 +102,11 @@ class Log(TrainerCallback):
         told["epoch"] = round((state.epoch or 0) * self.options.epochs, 4)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line(told))
+        if self.steps is not None:
+            figures = ", ".join(
+                f"{name.removeprefix(DEV)} {value:.4g}" for name, value in logs.items() if name != "epoch"
+            )
+            print(f"rader train: step {state.global_step} of {self.steps}: {figures}", file=sys.stderr, flush=True)
         if self.board is not None:
             for name, value in logs.items():
                 self.board.add_scalar(name, value, state.global_step)

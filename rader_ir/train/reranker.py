@@ -72,6 +72,7 @@ def train_reranker(
     examples: Sequence[Example],
     out: str | os.PathLike,
     dev: Sequence[Example] = (),
+    verbose: bool = False,
 ) -> Path:
     """Train a reranker and write its checkpoint folder, which every door opens.
 
@@ -83,6 +84,7 @@ def train_reranker(
         examples: to learn from, each with a negative at least.
         out: the folder to make; while training it is `out`.unfinished.
         dev: examples to measure on; the state that ranks their passages best is what the folder holds. None: the last state.
+        verbose: whether to print the log's lines on stderr.
 
     Returns:
         The folder.
@@ -101,7 +103,7 @@ def train_reranker(
     batches = plan(examples, options, processes().num_processes)
     facts = run_facts("reranker", options, base, {"train": data_facts(examples), "dev": data_facts(dev)})
     run = open_together(out, facts)
-    trainer = _trainer(run, options, base, Groups(examples, base.tokens, options), batches, candidates)
+    trainer = _trainer(run, options, base, Groups(examples, base.tokens, options), batches, candidates, verbose)
     step = fit(trainer, run)
     write = partial(_write, base=base, options=options, model=trainer.model, run=run, step=step)
     return finish(run, options, base, facts, step, write)
@@ -120,6 +122,7 @@ def _trainer(
     groups: Groups,
     batches: list[list[int]],
     dev: Candidates | None,
+    verbose: bool,
 ) -> RerankerTrainer:
     torch.manual_seed(options.seed)  # new heads and adapters
     model = open_model(base, options)
@@ -139,6 +142,7 @@ def _trainer(
         batches=batches,
         read=groups.read,
         name=groups.name,
+        verbose=verbose,
         measure=None if dev is None else lambda: dev.measure(scores(), options.measure),
     )
     ids = pair_ids(groups.tokens, *dev.texts()) if dev is not None else None

@@ -114,6 +114,7 @@ def train_retriever(
     out: str | os.PathLike,
     dev: Sequence[Example] = (),
     dev_docs: Iterable[tuple[str, str]] = (),
+    verbose: bool = False,
 ) -> Path:
     """Train a retriever and write its checkpoint folder, which every door opens.
 
@@ -126,6 +127,7 @@ def train_retriever(
         out: the folder to make; while training it is `out`.unfinished.
         dev: examples to measure on; the state that does best on them is what the folder holds. None: the last state.
         dev_docs: further documents to search the development queries among.
+        verbose: whether to print the log's lines on stderr.
 
     Returns:
         The folder.
@@ -145,7 +147,7 @@ def train_retriever(
     data = {"train": data_facts(examples), "dev": data_facts(dev), "dev_docs": docs_facts(dev_docs)}
     facts = run_facts("retriever", options, base, data)
     run = open_together(out, facts)
-    trainer = _trainer(run, options, base, examples, batches, DevSet(dev, dev_docs) if dev else None)
+    trainer = _trainer(run, options, base, examples, batches, DevSet(dev, dev_docs) if dev else None, verbose)
     step = fit(trainer, run)
     model = trainer.model[0].model
     return finish(run, options, base, facts, step, lambda folder: _write(folder, base, options, model, run, step))
@@ -165,6 +167,7 @@ def _trainer(
     examples: Sequence[Example],
     batches: list[list[int]],
     dev: DevSet | None,
+    verbose: bool,
 ) -> RetrieverTrainer:
     torch.manual_seed(options.seed)  # new adapters
     model = SentenceTransformer(modules=[Reader(open_model(base, options), base.checkpoint.pooling)])
@@ -185,6 +188,7 @@ def _trainer(
         batches=batches,
         read=groups.read,
         name=groups.name,
+        verbose=verbose,
         measure=None if dev is None else lambda: dev.measure(encode, options.measure),
     )
 

@@ -118,6 +118,7 @@ class Promises:
         name: a row's example, for messages.
         measure: makes {measure: value} of the development set with the model as it is now; None measures nothing. It is
             called on every process, and gives the same everywhere.
+        verbose: whether to print the log's lines on stderr.
         arguments: for the trainer's own class.
     """
 
@@ -130,6 +131,7 @@ class Promises:
         read: Callable[[list[int]], Mapping],
         name: Callable[[int], str],
         measure: Callable[[], Mapping[str, float]] | None,
+        verbose: bool = False,
         **arguments,
     ):
         self.run, self.options, self.batches, self.name, self.measure = run, options, batches, name, measure
@@ -139,7 +141,7 @@ class Promises:
         self.remove_callback(PrinterCallback)
         steps = self.args.max_steps
         self.add_callback(Schedule(options, steps, measured=measure is not None))
-        self.add_callback(Log(run, options))
+        self.add_callback(Log(run, options, steps if verbose else None))
 
     def get_train_dataloader(self) -> DataLoader:
         """Batches in the order of the plan; each process takes its own."""
