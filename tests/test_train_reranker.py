@@ -15,7 +15,7 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, DistilBertConfig, DistilBertModel
 
 from rader_ir.cross_encoder import CrossEncoder
 from rader_ir.examples import Example, Passage
@@ -25,7 +25,9 @@ from rader_ir.train.settings import RerankerOptions
 from tests import tiny
 from tests.toy_training import QUICK, examples
 
-QUICK = {name: value for name, value in QUICK.items() if name in RerankerOptions.__dataclass_fields__}
+QUICK = {name: value for name, value in QUICK.items() if name in RerankerOptions.__dataclass_fields__} | {
+    "accumulation": 1
+}
 QUERIES = ["what is prime 0?", "prove it"]
 DOCS = [["the prime 0 is a thing", "x", "the determinant of a product " * 40], ["", *tiny.SENTENCES]]
 
@@ -57,6 +59,7 @@ def own_scores(folder, learned):
     ("base", "changed"),
     [
         ("tiny_qwen2", {"epochs": 10}),
+        ("tiny_qwen2", {"epochs": 10, "precision": "bfloat16", "workers": 1}),
         ("tiny_qwen2_eos_is_pad", {"epochs": 10, "gradient_checkpointing": True}),
         ("tiny_bert", {"epochs": 30, "lora": False, "learning_rate": 3e-3}),
         ("minilm", {"epochs": 4, "eval_steps": 4, "learning_rate": 2e-3, "max_doc_length": 32}),
@@ -70,6 +73,23 @@ def test_a_toy_set_is_learned_by_heart(request, tmp_path, base, changed):
     measured = log_of(folder, "dev_nDCG@10")
     assert max(measured) == 1 and measured[0] < 0.9
     assert log_of(folder)[-1] < 0.3 < log_of(folder)[0]  # log(3) = 1.1 is what guessing among three costs
+
+
+def test_heads_of_more_than_one_layer_are_saved_whole(tmp_path):
+    """DistilBERT's head has a layer before its classifier, which its encoder lacks."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny.bert(tmp_path / "bert"))
+    shape = dict(dim=32, hidden_dim=48, n_layers=2, n_heads=4, initializer_range=0.3)
+    DistilBertModel(DistilBertConfig(vocab_size=len(tokenizer), **shape)).save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    made = [
+        train_reranker(
+            options(tmp_path / "base", max_steps=3, merged=merged), examples=examples(), out=tmp_path / str(merged)
+        )
+        for merged in (True, False)
+    ]
+    assert np.abs(served(made[0]) - served(made[1])).max() < 1e-5
+    saved = load_file(made[1] / "adapter_model.safetensors")
+    assert {name.split(".")[2] for name in saved if "lora" not in name} == {"pre_classifier", "classifier"}
 
 
 @pytest.mark.parametrize("loss", ["softmax", "ranknet"])

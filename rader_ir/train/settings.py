@@ -144,7 +144,9 @@ class RetrieverOptions(Options):
 class RerankerOptions(Options):
     """Options of `train_reranker`; `batch_size` counts queries, each with its group of 1 + `negatives` candidates.
 
-    `max_doc_length` is the length of a pair, of which only the document is cut; `max_query_length` has no meaning here.
+    `max_doc_length` is the length of a pair, of which only the document is cut; `max_query_length` has no meaning here. Groups
+    share nothing, so how the queries of a step are cut into `batch_size` times `accumulation` changes memory and nothing else;
+    the defaults make RaDeR's 64.
 
     Attributes:
         pair_form: how a pair is written, in place of the checkpoint's.
@@ -153,6 +155,8 @@ class RerankerOptions(Options):
         temperature: of `kl`: both the teacher's scores and the model's are divided by it.
     """
 
+    batch_size: int = 4
+    accumulation: int = 16
     pair_form: str | None = None
     loss: str = "softmax"
     temperature: float = 1.0
