@@ -27,8 +27,9 @@ from tests.toy_training import QUICK, examples
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread():
+    """For the whole module: another number of threads rounds sums another way, and `unbroken` is made only once."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
