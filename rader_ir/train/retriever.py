@@ -147,7 +147,7 @@ def train_retriever(
     data = {"train": data_facts(examples), "dev": data_facts(dev), "dev_docs": docs_facts(dev_docs)}
     facts = run_facts("retriever", options, base, data)
     run = open_together(out, facts)
-    trainer = _trainer(run, options, base, examples, batches, DevSet(dev, dev_docs) if dev else None, verbose)
+    trainer = open_trainer(run, options, base, examples, batches, DevSet(dev, dev_docs) if dev else None, verbose)
     step = fit(trainer, run)
     model = trainer.model[0].model
     return finish(run, options, base, facts, step, lambda folder: _write(folder, base, options, model, run, step))
@@ -160,15 +160,23 @@ def _write(folder: Path, base: Base, options: RetrieverOptions, model: nn.Module
     write_modules(folder, base.checkpoint, model.config.hidden_size)
 
 
-def _trainer(
+def open_trainer(
     run: RunFolder,
     options: RetrieverOptions,
     base: Base,
     examples: Sequence[Example],
     batches: list[list[int]],
     dev: DevSet | None,
-    verbose: bool,
+    verbose: bool = False,
 ) -> RetrieverTrainer:
+    """The trainer of a run, its model opened: what `train_retriever` lets train.
+
+    Args:
+        run: of `open_together`.
+        options, examples, dev, verbose: as `train_retriever` takes them.
+        base: of `open_base`.
+        batches: of `plan`.
+    """
     torch.manual_seed(options.seed)  # new adapters
     model = SentenceTransformer(modules=[Reader(open_model(base, options), base.checkpoint.pooling)])
     groups = Groups(examples, base, options)
