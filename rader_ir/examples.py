@@ -55,7 +55,8 @@ class Example:
         positives: one or more.
         negatives: any number; with none the example serves where other queries' documents are the negatives.
         kind: one of `KINDS`, or "" where it has none.
-        provenance: where the parts came from; anything that JSON can keep.
+        provenance: where the parts came from; anything that JSON can keep. Two names have a meaning: `source`, the collection,
+            and `excluded_ids`, the documents that are neither candidates nor ranked for this query, such as its own statement.
 
     Raises:
         ValueError: a value of the wrong type or empty, no positive, an id that stands twice, a negative with the text of a
@@ -113,6 +114,26 @@ def write_examples(examples: Iterable[Example], path: str | Path) -> None:
 def without_negatives(examples: Iterable[Example]) -> list[str]:
     """The query_ids of the examples that have no negatives; groups cannot be made of them."""
     return [example.query_id for example in examples if not example.negatives]
+
+
+def source(example: Example) -> str:
+    """The collection that an example comes from, "" where it does not say."""
+    return str(example.provenance.get("source", ""))
+
+
+def excluded_ids(example: Example) -> frozenset[str]:
+    """The documents that an example says are neither candidates nor ranked.
+
+    Raises:
+        ValueError: its provenance has no list of ids there, or excludes a positive.
+    """
+    ids = example.provenance.get("excluded_ids", ())
+    where = f"query {example.query_id!r}: excluded_ids"
+    if isinstance(ids, str) or not isinstance(ids, Iterable) or not all(isinstance(each, str) for each in ids):
+        raise ValueError(f"{where} is {_shown(ids)}; expected a list of document ids")
+    if lost := set(ids) & {passage.doc_id for passage in example.positives}:
+        raise ValueError(f"{where} has {min(lost)!r}, which is a positive; take it out of one of them")
+    return frozenset(ids)
 
 
 def unique_examples(examples: Iterable[tuple[str, Example]]) -> Iterator[Example]:

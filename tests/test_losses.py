@@ -105,6 +105,11 @@ def test_kl_by_hand_and_by_a_loop():
     assert losses.kl_to_teacher(teacher + 7, teacher).item() == pytest.approx(0, abs=1e-6)
     ruled_out = losses.kl_to_teacher(table([[0, 0, 0]]), table([[0, 0, -math.inf]]))  # 1/2, 1/2, 0 against thirds
     assert ruled_out.item() == pytest.approx(math.log(1.5), abs=1e-6)
+    for share in (0.0, 0.3, 1.0):
+        found = losses.kl_to_teacher(table([[1, 1]]), table([[math.log(3), 0]]), label_weight=share).item()
+        first = share + (1 - share) * 0.75
+        rest = (1 - first) * math.log(2 * (1 - first)) if share < 1 else 0
+        assert found == pytest.approx(first * math.log(2 * first) + rest, abs=1e-6)
 
 
 def test_margin_mse_by_hand_and_by_a_loop():
@@ -231,3 +236,19 @@ def test_a_target_that_is_no_candidate_is_not_ignored():
     for target in (-100, -1, 4):
         with pytest.raises(RuntimeError, match="out of bounds"):
             losses.info_nce(torch.zeros(1, 3), torch.zeros(4, 3), torch.tensor([target]))
+
+
+def test_soft_cross_entropy_by_hand():
+    """Two candidates of equal score, one that is out; then one right answer, which makes it a plain cross-entropy."""
+    found = losses.soft_cross_entropy(table([[2, 2, -math.inf]]), table([[0.25, 0.75, 0]]))
+    assert found.item() == pytest.approx(math.log(2), abs=1e-6)
+    scores = random_scores(5)
+    targets = torch.zeros_like(scores)
+    targets[:, 2] = 1
+    right = functional.cross_entropy(scores, torch.full((len(scores),), 2))
+    assert losses.soft_cross_entropy(scores, targets).item() == pytest.approx(right.item(), rel=1e-6)
+    assert losses.soft_cross_entropy(table([[math.nan, 0]]), table([[0, 1]])).isnan()
+    with pytest.raises(ValueError, match="do not fit"):
+        losses.soft_cross_entropy(torch.zeros(2, 3), torch.zeros(2, 2))
+    with pytest.raises(ValueError, match="label_weight is 2"):
+        losses.kl_to_teacher(torch.zeros(2, 3), torch.zeros(2, 3), label_weight=2)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from rader_ir.examples import Example, Passage
 from rader_ir.seeded import shuffled
-from rader_ir.train.sampling import batches, check_negatives, choose, order
+from rader_ir.train.sampling import batches, check_negatives, choose, order, source_batches
 
 ROOT = Path(__file__).parents[1]
 SEEDS = st.integers(-3, 2**40)
@@ -212,3 +213,18 @@ def test_real_theorems(shared):
         made = batches(examples, seed=5, epoch=1, batch_size=size, negatives=negatives)
         check(examples, made, seed=5, epoch=1, size=size, negatives=negatives)
         assert len(made) <= most
+
+
+@pytest.mark.parametrize("size", [1, 3, 64])
+def test_batches_of_one_source_hold_each_example_once(size):
+    sources = [{"source": "ab"[i % 3 == 0]} if i % 5 else {} for i in range(50)]
+    learned = [replace(example(f"q{i}", "a"), provenance=each) for i, each in enumerate(sources)]
+    found = source_batches(learned, seed=3, epoch=1, batch_size=size)
+    assert sorted(place for batch in found for place in batch) == list(range(50))
+    for batch in found:
+        assert len(batch) <= size
+        assert len({learned[place].provenance.get("source", "") for place in batch}) == 1
+    lengths = [len(batch) for batch in found if learned[batch[0]].provenance.get("source") == "a"]
+    assert max(lengths) - min(lengths) <= 1
+    assert found == source_batches(learned, seed=3, epoch=1, batch_size=size)
+    assert found != source_batches(learned, seed=3, epoch=2, batch_size=size)

@@ -52,5 +52,7 @@ def test_a_development_set_is_searched_as_a_whole():
     dev = DevSet([one, two], [("c", "C")])
     assert dev.measure(encode, "RR") == {"RR": (1 / 2 + 1 / 2) / 2}
     assert asked == [("document", ["A", "B", "C"]), ("query", ["first", "second"])]
+    without = Example("q1", "first", (Passage("a", "A"),), (Passage("b", "B"),), provenance={"excluded_ids": ["c"]})
+    assert DevSet([without, two], [("c", "C")]).measure(encode, "RR") == {"RR": (1 + 1 / 2) / 2}
     with pytest.raises(ValueError, match="document 'a' of the development set has two texts, 'A' and 'X'"):
         DevSet([one], [("a", "X")])

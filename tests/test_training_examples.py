@@ -3,12 +3,22 @@
 import gzip
 import json
 import pickle
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rader_ir.examples import KINDS, Example, Passage, read_examples, without_negatives, write_examples
+from rader_ir.examples import (
+    KINDS,
+    Example,
+    Passage,
+    excluded_ids,
+    read_examples,
+    source,
+    without_negatives,
+    write_examples,
+)
 
 SOUND = {
     "query_id": "q1",
@@ -210,3 +220,14 @@ def test_examples_travel_between_processes_and_stand_in_sets():
     example = Example("q1", "?", [Passage("a", "x", 1)], provenance={"from": "here"})
     assert pickle.loads(pickle.dumps(example)) == example
     assert example.positives == (Passage("a", "x", 1.0),) and len({example, example}) == 1
+
+
+def test_excluded_ids_are_a_list_of_documents_that_answer_nothing():
+    made = Example("q", "what", [Passage("p", "this")], provenance={"excluded_ids": ["q"], "source": "s"})
+    assert excluded_ids(made) == {"q"} and source(made) == "s"
+    assert excluded_ids(replace(made, provenance={})) == frozenset() and source(replace(made, provenance={})) == ""
+    for wrong in ("q", 3, [3]):
+        with pytest.raises(ValueError, match=r"query 'q': excluded_ids is .*expected a list of document ids"):
+            excluded_ids(replace(made, provenance={"excluded_ids": wrong}))
+    with pytest.raises(ValueError, match="excluded_ids has 'p', which is a positive"):
+        excluded_ids(replace(made, provenance={"excluded_ids": ["p"]}))

@@ -5,13 +5,14 @@ several devices each reads its share.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
 from accelerate.utils import gather_object
 
 from rader_ir.evaluation import evaluate
-from rader_ir.examples import Example
+from rader_ir.examples import Example, excluded_ids
 from rader_ir.prompts import fill
 from rader_ir.runs import Qrels
 from rader_ir.tokens import TextTokens, for_each_batch
@@ -35,6 +36,7 @@ class DevSet:
         self.qrels: Qrels = {
             example.query_id: {passage.doc_id: 1 for passage in example.positives} for example in examples
         }
+        self.excluded = {example.query_id: excluded_ids(example) for example in examples}
         self.docs: dict[str, str] = {}
         passages = ((p.doc_id, p.text) for example in examples for p in (*example.positives, *example.negatives))
         for doc_id, text in (*passages, *docs):
@@ -56,8 +58,10 @@ class DevSet:
         doc_ids = np.array(list(self.docs), dtype=object)
         run = {}
         for query_id, row in zip(self.queries, scores, strict=True):
-            best = np.argsort(-row, kind="stable")[:DEPTH]
-            run[query_id] = dict(zip(doc_ids[best], row[best].tolist(), strict=True))
+            excluded = self.excluded[query_id]
+            best = np.argsort(-row, kind="stable")[: DEPTH + len(excluded)]
+            ranked = ((doc_ids[i], float(row[i])) for i in best if doc_ids[i] not in excluded)
+            run[query_id] = dict(islice(ranked, DEPTH))
         return evaluate(run, self.qrels, measure)
 
 

@@ -40,6 +40,27 @@ def info_nce(
     return (scores.logsumexp(dim=1) - scores.gather(1, targets.unsqueeze(1)).squeeze(1)).mean()
 
 
+def soft_cross_entropy(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy with several right answers: the mean over queries of -sum_i p_i log softmax(s)_i.
+
+    Equal to `info_nce` where each p is 1 for one candidate.
+
+    Args:
+        scores: [q, c]; -inf takes a candidate out.
+        targets: p, [q, c], not differentiated; each row sums to 1, with 0 for candidates that are out.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    if scores.ndim != 2 or scores.shape != targets.shape or not len(scores):
+        raise ValueError(
+            f"scores {tuple(scores.shape)} and targets {tuple(targets.shape)} do not fit; give [q, c] of both"
+        )
+    found, wanted = scores.float().log_softmax(dim=1), targets.detach().float()
+    each = torch.where(wanted == 0, 0.0, wanted * found)  # 0 times -inf would be NaN
+    return torch.where(found.isnan().any(dim=1), torch.nan, -each.sum(dim=1)).mean()
+
+
 def group_softmax(scores: torch.Tensor) -> torch.Tensor:
     """Softmax cross-entropy over each query's own candidates, the first of which is right: RaDeR's and RankLLaMA's reranker.
 
@@ -56,24 +77,31 @@ def group_softmax(scores: torch.Tensor) -> torch.Tensor:
     return (scores.float().logsumexp(dim=1) - scores[:, 0].float()).mean()
 
 
-def kl_to_teacher(scores: torch.Tensor, teacher: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+def kl_to_teacher(
+    scores: torch.Tensor, teacher: torch.Tensor, temperature: float = 1.0, label_weight: float = 0.0
+) -> torch.Tensor:
     """Kullback-Leibler divergence of the model's distribution over a query's candidates from the teacher's (soft labels).
 
     T^2 times the mean over queries of sum_i p_i (log p_i - log m_i), with p = softmax(t / T) and m = softmax(s / T); the factor
     keeps gradients of one size whatever T is (Hinton et al., arXiv:1503.02531, Eq. 1 and section 2). It is 0 where the
-    scores equal the teacher's up to a constant; which candidate is the positive does not enter.
+    scores equal the teacher's up to a constant. Which candidate is the positive enters by `label_weight` w alone: p becomes
+    (1 - w) p, with w more for candidate 0.
 
     Args:
         scores: [q, n], n at least 2.
         teacher: [q, n], not differentiated; -inf gives a candidate the probability 0.
         temperature: T, above 0.
+        label_weight: w, from 0 to 1.
 
     Raises:
-        ValueError: shapes that do not fit, or a temperature that is not above 0.
+        ValueError: shapes that do not fit, a temperature that is not above 0, or a weight beyond 0 and 1.
     """
     _check_groups(scores, teacher)
     _check_temperature(temperature)
-    wanted = (teacher.detach().float() / temperature).softmax(dim=1)
+    if not 0 <= label_weight <= 1:
+        raise ValueError(f"label_weight is {label_weight}; give a share, from 0 to 1")
+    wanted = (1 - label_weight) * (teacher.detach().float() / temperature).softmax(dim=1)
+    wanted[:, 0] += label_weight
     found = (scores.float() / temperature).log_softmax(dim=1)
     each = functional.kl_div(found, wanted, reduction="none")
     return temperature**2 * each.sum(dim=1).mean()

@@ -169,5 +169,5 @@ def loss_of(options: RerankerOptions) -> Loss:
     if options.loss == "softmax":
         return lambda scores, _: losses.group_softmax(scores)
     if options.loss == "kl":
-        return partial(losses.kl_to_teacher, temperature=options.temperature)
+        return partial(losses.kl_to_teacher, temperature=options.temperature, label_weight=options.label_weight)
     return {"margin_mse": losses.margin_mse, "ranknet": losses.ranknet}[options.loss]

@@ -19,7 +19,7 @@ from torch import nn
 from rader_ir.examples import Example
 from rader_ir.packed.padded import pooled
 from rader_ir.prompts import fill
-from rader_ir.train import sampling
+from rader_ir.train import memory, sampling
 from rader_ir.train.card import data_facts, docs_facts, run_facts
 from rader_ir.train.dev import DevSet, encode_live, pad
 from rader_ir.train.folder import RunFolder
@@ -179,7 +179,7 @@ def open_trainer(
     """
     torch.manual_seed(options.seed)  # new adapters
     model = SentenceTransformer(modules=[Reader(open_model(base, options), base.checkpoint.pooling)])
-    groups = Groups(examples, base, options)
+    groups = (memory.MemoryGroups if options.memory else Groups)(examples, base, options)
     trainer = RetrieverTrainer(
         model=model,
         args=arguments(
@@ -190,7 +190,7 @@ def open_trainer(
             ddp_find_unused_parameters=False,
             ddp_broadcast_buffers=False,
         ),
-        loss=info_nce(model, options),
+        loss=loss_of(model, options, groups),
         run=run,
         options=options,
         batches=batches,
@@ -208,7 +208,18 @@ def open_trainer(
         place = {"process": trainer.args.process_index, "processes": trainer.args.world_size} if split else {}
         return encode_live(forward, groups.tokens, texts, kind, device=trainer.args.device, **place)
 
+    if options.memory and run.last() is None:
+        with torch.no_grad(), trainer.compute_loss_context_manager():
+            memory.remember(trainer.loss, groups.documents, encode)
     return trainer
+
+
+def loss_of(model: SentenceTransformer, options: RetrieverOptions, groups: Groups | memory.MemoryGroups) -> nn.Module:
+    """The loss that `options` ask for, of a model and the groups that it will read."""
+    if not options.memory:
+        return info_nce(model, options)
+    width = model[0].model.config.hidden_size
+    return memory.Memory(model, len(groups.documents.texts), width, options.temperature)
 
 
 def info_nce(model: SentenceTransformer, options: RetrieverOptions) -> nn.Module:
@@ -235,8 +246,11 @@ def plan(examples: Sequence[Example], options: RetrieverOptions, processes: int)
     Where a batch does not split evenly among the devices, the rest of its division is left out: all must bring as many texts.
 
     Raises:
-        ValueError: a batch_size that no device gets a part of, or examples without negatives where some are wanted.
+        ValueError: a batch_size that no device gets a part of, examples without negatives where some are wanted, or several
+            devices where there is a memory.
     """
+    if options.memory:
+        return memory.plan(examples, options, processes)
     if options.batch_size % processes:
         raise ValueError(f"batch_size {options.batch_size} does not split among {processes} devices; give a multiple")
     made = []

@@ -16,6 +16,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object, parse_flag_from_env
 from safetensors.torch import load_file, save_file
+from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
@@ -32,6 +33,7 @@ from rader_ir.train.models import Base, autocasts
 from rader_ir.train.settings import Options
 
 WEIGHTS = "trained.safetensors"  # in a state: the weights that are trained
+BUFFERS = "buffers.safetensors"  # in a state: what a loss remembers
 ROWS = "rows"  # in a batch: the examples that it was made of
 
 
@@ -231,11 +233,20 @@ class Promises:
         every = self.model.state_dict() if state_dict is None else state_dict
         weights = {name: tensor.contiguous() for name, tensor in every.items() if name in trained}
         save_file(weights, f"{output_dir}/{WEIGHTS}")
+        if remembered := self._remembered():
+            save_file(remembered, f"{output_dir}/{BUFFERS}")
+
+    def _remembered(self) -> dict[str, torch.Tensor]:
+        """Buffers of the loss itself, where it is a module that has some."""
+        loss = getattr(self, "loss", None)
+        return dict(loss.named_buffers(recurse=False)) if isinstance(loss, nn.Module) else {}
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             Trainer._load_from_checkpoint(self, resume_from_checkpoint, model)
             return
+        for name, tensor in self._remembered().items():
+            tensor.copy_(load_file(f"{resume_from_checkpoint}/{BUFFERS}")[name])
         weights = load_file(f"{resume_from_checkpoint}/{WEIGHTS}")
         report = self.model.load_state_dict(weights, strict=False)
         if report.unexpected_keys:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from rader_ir.examples import Example, Passage, without_negatives
+from rader_ir.examples import Example, Passage, source, without_negatives
 from rader_ir.seeded import shuffled
 
 
@@ -78,6 +78,31 @@ def batches(examples: Sequence[Example], *, seed: int, epoch: int, batch_size: i
         made.append(_filled(waiting, batch_size))
     _even_out(made, least=-(-len(examples) // max(1, 2 * len(made))))
     return [[member.place for member in batch.members] for batch in shuffled(made, seed, epoch, "batches")]
+
+
+def source_batches(examples: Sequence[Example], *, seed: int, epoch: int, batch_size: int) -> list[list[int]]:
+    """The places of all examples, each once, in batches that hold examples of one source each, in a seeded order.
+
+    A source's batches differ by one example at most in size. Answers may stand in a batch more than once.
+
+    Args:
+        examples: `provenance["source"]` is their source; those without one are a source too.
+        seed, epoch: the same ones give the same batches.
+        batch_size: the most queries in a batch.
+
+    Raises:
+        ValueError: a batch_size below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
+    by_source: dict[str, list[int]] = {}
+    for place in order(examples, seed=seed, epoch=epoch):
+        by_source.setdefault(source(examples[place]), []).append(place)
+    made = []
+    for _, places in sorted(by_source.items()):
+        count = -(-len(places) // batch_size)
+        made += [places[i * len(places) // count : (i + 1) * len(places) // count] for i in range(count)]
+    return shuffled(made, seed, epoch, "batches")
 
 
 class _Member(NamedTuple):

@@ -123,12 +123,18 @@ class RetrieverOptions(Options):
         piece_size: texts that are read at once; a batch is cut into such pieces, whose activations never live together
             (GradCache, arXiv:2101.06983), so that `batch_size` costs time and no memory. None reads a batch whole, in two
             thirds of the time. RaDeR's batches were 4 queries, gathered over two GPUs, accumulated 16 times: 47 negatives
-            per query where the defaults give 767.
+            per query where the defaults give 767. 0 is None in a file, which cannot say None.
+        memory: whether every document of an example's source is a candidate, as it was when it was read last
+            (`rader_ir.train.memory`). Batches then hold queries of one source, are read whole, and train on one device.
+        label_weight: with `memory`, the share of a query's target that its positives have; the rest follows the scores of its
+            passages, as far as they have any (soft labels).
         query_form, doc_form: how texts are written, in place of the checkpoint's; `{text}` comes last.
     """
 
     temperature: float = 0.01
     piece_size: int | None = 16
+    memory: bool = False
+    label_weight: float = 1.0
     query_form: str | None = None
     doc_form: str | None = None
 
@@ -137,7 +143,13 @@ class RetrieverOptions(Options):
         if not self.temperature > 0:
             raise ValueError(f"option temperature is {self.temperature!r}; give a number above 0, such as 0.01")
         if self.piece_size is not None:
-            check_least("piece_size", self.piece_size, 1)
+            check_least("piece_size", self.piece_size, 0)
+            object.__setattr__(self, "piece_size", self.piece_size or None)
+        check_share("label_weight", self.label_weight)
+        if self.label_weight < 1 and not self.memory:
+            raise ValueError(
+                f"option label_weight is {self.label_weight!r}; a retriever learns from scores with memory = true only"
+            )
 
 
 @dataclass(frozen=True)
@@ -153,6 +165,7 @@ class RerankerOptions(Options):
         loss: `softmax` (cross-entropy over a query's own candidates), or one that learns from the scores of the passages:
             `kl` (soft labels), `margin_mse` or `ranknet` (see `rader_ir.train.losses`).
         temperature: of `kl`: both the teacher's scores and the model's are divided by it.
+        label_weight: of `kl`: the share of a group's target that its positive has; the rest follows the teacher.
     """
 
     batch_size: int = 4
@@ -160,6 +173,7 @@ class RerankerOptions(Options):
     pair_form: str | None = None
     loss: str = "softmax"
     temperature: float = 1.0
+    label_weight: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
@@ -167,10 +181,12 @@ class RerankerOptions(Options):
         check_least("negatives", self.negatives, 1)
         if not self.temperature > 0:
             raise ValueError(f"option temperature is {self.temperature!r}; give a number above 0, such as 1")
-        if self.temperature != 1 and self.loss != "kl":
-            raise ValueError(
-                f"option temperature is {self.temperature!r}, and loss {self.loss!r} has none; it is of loss 'kl'"
-            )
+        check_share("label_weight", self.label_weight)
+        for name, unset in (("temperature", 1), ("label_weight", 0)):
+            if getattr(self, name) != unset and self.loss != "kl":
+                raise ValueError(
+                    f"option {name} is {getattr(self, name)!r}, and loss {self.loss!r} has none; it is of loss 'kl'"
+                )
         if self.max_query_length is not None:
             raise ValueError(
                 "option max_query_length is given, and a reranker's queries are never cut; max_doc_length is for query and "
@@ -263,6 +279,12 @@ def check_least(name: str, value: float, least: float) -> None:
     """Raise ValueError unless `value` of the option `name` is `least` or more."""
     if not value >= least:
         raise ValueError(f"option {name} is {value!r}; give {least} or more")
+
+
+def check_share(name: str, value: float) -> None:
+    """Raise ValueError unless `value` of the option `name` is a share of the whole."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"option {name} is {value!r}; give a share, from 0 to 1")
 
 
 def _placed(data: Data, folder: Path) -> Data:
