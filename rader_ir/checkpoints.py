@@ -18,6 +18,7 @@ ORGANISATION = "Raderspace"
 DEFAULT_RETRIEVER = "RaDeR_gte_Qwen2-7B_MATH_LLMq_CoT_lexical"
 DEFAULT_RERANKER = "reranker_Qwen25_7B_NuminaMath_MATH_allquerytypes"
 SMALL_RETRIEVER = "minilm"
+MINI_RETRIEVER, MINI_RERANKER = "mini-retriever", "mini-reranker"
 
 HEADS = ("vector", "score")
 POOLINGS = ("last", "mean", "first")

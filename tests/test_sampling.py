@@ -228,3 +228,21 @@ def test_batches_of_one_source_hold_each_example_once(size):
     assert max(lengths) - min(lengths) <= 1
     assert found == source_batches(learned, seed=3, epoch=1, batch_size=size)
     assert found != source_batches(learned, seed=3, epoch=2, batch_size=size)
+
+
+def test_shares_take_turns_until_all_examples_came():
+    """A third of nine: three epochs take each example once; the other source comes whole in each."""
+    learned = [replace(example(f"q{i}", "a"), provenance={"source": "third"}) for i in range(9)]
+    learned += [example(f"r{i}", "a") for i in range(4)]
+    epochs = [order(learned, seed=1, epoch=epoch, shares={"third": 1 / 3}) for epoch in range(6)]
+    for first in (0, 3):
+        three = epochs[first : first + 3]
+        assert sorted(place for epoch in three for place in epoch if place < 9) == list(range(9))
+    assert all(sorted(place for place in epoch if place >= 9) == [9, 10, 11, 12] for epoch in epochs)
+    assert [place for place in epochs[0] if place < 9] != [place for place in epochs[3] if place < 9]
+    found = source_batches(learned, seed=1, epoch=0, batch_size=2, shares={"third": 1 / 3})
+    assert sorted(place for batch in found for place in batch) == sorted(epochs[0])
+    found = batches(learned, seed=1, epoch=0, batch_size=1, negatives=0, shares={"third": 1 / 3})
+    assert sorted(place for batch in found for place in batch) == sorted(epochs[0])
+    with pytest.raises(ValueError, match="names the source 'fourth'; the examples have third, "):
+        order(learned, seed=1, epoch=0, shares={"fourth": 0.5})

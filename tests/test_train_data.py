@@ -56,3 +56,19 @@ def test_a_development_set_is_searched_as_a_whole():
     assert DevSet([without, two], [("c", "C")]).measure(encode, "RR") == {"RR": (1 + 1 / 2) / 2}
     with pytest.raises(ValueError, match="document 'a' of the development set has two texts, 'A' and 'X'"):
         DevSet([one], [("a", "X")])
+
+
+def test_negatives_that_answer_are_left_out_and_told(tmp_path, caplog):
+    right, copy = Passage("a", "Let $x \\ge 0$.", 2.0), Passage("b", "let $x \\geq 0$", 1.0)
+    near, far, unscored = Passage("c", "near", 1.8), Passage("d", "far", 0.5), Passage("e", "unscored")
+    write_examples([Example("q", "what", (right,), (copy, near, far, unscored))], tmp_path / "x.jsonl")
+    for margin, kept in ((None, "cde"), (0.5, "de")):
+        caplog.clear()
+        (example,), _, _ = load(Data((str(tmp_path / "x.jsonl"),), margin=margin), 0)
+        assert "".join(passage.doc_id for passage in example.negatives) == kept
+        assert "1 by equal_statement" in caplog.text and ("1 by score" in caplog.text) == (margin is not None)
+    with pytest.raises(ValueError, match=r"option data\.margin is -1\.0; give 0 or more"):
+        Data(("x",), margin=-1)
+    write_examples([Example("q", "what", (right,), (unscored,))], tmp_path / "y.jsonl")
+    with pytest.raises(ValueError, match=r"option data\.margin is 0\.5, and no negative has a score .*`rader teach`"):
+        load(Data((str(tmp_path / "y.jsonl"),), margin=0.5), 0)

@@ -13,7 +13,8 @@ from rader_ir.prompts import fill
 from rader_ir.train import memory
 from rader_ir.train.memory import Documents, Memory, MemoryGroups
 from rader_ir.train.models import open_base, open_model
-from rader_ir.train.retriever import Reader, train_retriever
+from rader_ir.train.retriever import Reader, plan, train_retriever
+from rader_ir.train.runtime import Diverged
 from rader_ir.train.settings import RetrieverOptions
 from tests.test_train_retriever import right_first
 from tests.test_train_runtime import same
@@ -50,7 +51,7 @@ def test_the_loss_by_hand():
     loss.vectors[1:] = torch.tensor([[9.0, 9.0], [1.5, 0.0], [50.0, 0.0]])
     with torch.no_grad():
         model.vectors[0] = torch.tensor([1.0, 0.0])
-    label = {"order": torch.tensor([1, 0]), "places": torch.tensor([0]), "first": 1, "end": 4}
+    label = {"order": torch.tensor([1, 0]), "places": torch.tensor([0]), "candidates": torch.tensor([1, 2, 3])}
     label |= {"targets": torch.tensor([[1.0, 0, 0]]), "out": torch.tensor([[False, False, True]])}
     found = loss([{"input_ids": torch.tensor([0])}, {"input_ids": torch.tensor([1])}], label)
     assert found.item() == pytest.approx(math.log(1 + math.e), abs=1e-6)
@@ -76,7 +77,7 @@ def test_targets_and_candidates():
     ]
     documents = Documents(learned)
     assert documents.texts == ["one", "two", "three", "four", "five", "six"]
-    assert documents.first == {"s": 0, "": 4}
+    assert {name: found.tolist() for name, found in documents.members.items()} == {"s": [0, 1, 2, 3], "": [4, 5]}
     targets, out = documents.tables([0, 1, 3], label_weight=0.4)
     assert targets[0].tolist() == [0.5, 0.5, 0, 0]  # nobody scored its passages: its positives have all
     high = 0.6 / (1 + math.exp(-1))
@@ -84,6 +85,20 @@ def test_targets_and_candidates():
     assert out.tolist() == [[False] * 4, [False, False, True, False], [False, False, False, True]]
     assert targets[2].tolist() == pytest.approx([0, 1, 0, 0])  # "four" is d3 as well, which is excluded
     assert documents.tables([2], 1.0)[0].tolist() == [[1, 0]]
+
+
+def test_what_answers_an_equal_query_is_no_candidate():
+    learned = [of("q1", "what", (A,), (C,)), of("q2", "what", (B,), (D,)), of("q3", "why", (C,))]
+    targets, out = Documents(learned).tables([0, 1, 2], 1.0)
+    # documents in order: one, three, two, four
+    assert targets.tolist() == [[1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0]]
+    assert out.tolist() == [[False, False, True, False], [True, False, False, False], [False] * 4]
+
+
+def test_sources_share_what_they_both_have():
+    documents = Documents([of("q1", "what", (A,), (B, C), source="s"), of("q2", "what", (C,), (A, D), source="t")])
+    assert documents.texts == ["one", "two", "three", "four"]
+    assert {name: found.tolist() for name, found in documents.members.items()} == {"s": [0, 1, 2], "t": [2, 0, 3]}
 
 
 def test_a_source_of_one_document_is_refused():
@@ -140,10 +155,11 @@ def taught(count=16):
     ]
 
 
-def test_a_toy_set_is_learned_by_heart(tiny_qwen2, tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_toy_set_is_learned_by_heart(tiny_qwen2, tmp_path, precision):
     learned = taught()
     assert right_first(tiny_qwen2, learned) < 0.5
-    made = options(tiny_qwen2, epochs=20, label_weight=0.5)
+    made = options(tiny_qwen2, epochs=20, label_weight=0.5, precision=precision)
     assert right_first(train_retriever(made, examples=learned, out=tmp_path / "made", dev=learned), learned) == 1
 
 
@@ -164,6 +180,41 @@ def test_a_run_that_is_broken_off_ends_with_equal_weights(tiny_qwen2, tmp_path, 
         train_retriever(made, examples=taught(), out=tmp_path / "made")
     resumed = train_retriever(made, examples=taught(), out=tmp_path / "made")
     assert same(resumed, unbroken)
+
+
+def test_a_document_without_numbers_is_named_before_training(tiny_qwen2, tmp_path, monkeypatch):
+    encode = memory.remember
+
+    def spoilt(loss, documents, given):
+        def made(texts, kind):
+            vectors = given(texts, kind)
+            vectors[2] = np.nan
+            return vectors
+
+        encode(loss, documents, made)
+
+    monkeypatch.setattr(memory, "remember", spoilt)
+    text = MemoryGroups(examples(), open_base(options(tiny_qwen2), "vector"), options(tiny_qwen2)).documents.texts[2]
+    with pytest.raises(Diverged, match=f"no numbers for 1 of 34 documents, first '{text}'"):
+        train_retriever(options(tiny_qwen2), examples=examples(), out=tmp_path / "made")
+
+
+def test_a_loss_that_is_no_number_leaves_the_memory_as_it_was():
+    model = Given([[math.nan, 1.0], [1.0, 0.0]])
+    loss = Memory(model, size=2, width=2, temperature=1.0)
+    label = {"order": torch.tensor([1, 0]), "places": torch.tensor([0]), "candidates": torch.tensor([0, 1])}
+    label |= {"targets": torch.tensor([[1.0, 0]]), "out": torch.tensor([[False, False]])}
+    assert loss([{"input_ids": torch.tensor([0])}, {"input_ids": torch.tensor([1])}], label).isnan()
+    assert torch.equal(loss.vectors, torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_shares_that_leave_nothing_are_refused(tiny_qwen2, mode):
+    small = options(tiny_qwen2, shares={"": 0.1}, memory=mode)
+    with pytest.raises(
+        ValueError, match=r"nothing is left to train on: option shares, \{'': 0\.1\}, takes no example in 1 ep"
+    ):
+        plan(examples(4), small, 1)
 
 
 def test_each_device_would_remember_something_else(tiny_qwen2):

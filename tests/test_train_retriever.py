@@ -172,3 +172,16 @@ def test_each_device_gets_its_share_of_every_batch():
     assert {len(batch) for batch in shared} == {4}
     with pytest.raises(ValueError, match="batch_size 9 does not split among 2 devices"):
         plan(learned, RetrieverOptions("x", batch_size=9), 2)
+
+
+@pytest.mark.parametrize("base", ["tiny_bert", "tiny_qwen2"])
+def test_dropout_of_the_checkpoint_is_as_asked(request, base):
+    """Half of everything dropped makes two readings differ; none, in training mode, makes them equal."""
+    checkpoint = request.getfixturevalue(base)
+    ids = torch.arange(5, 15).reshape(2, 5)
+    for share, equal in ((0.5, False), (0.0, True)):
+        opened = options(checkpoint, dropout=share)
+        model = open_model(open_base(opened, "vector"), opened)
+        assert model.training
+        first, second = (model(input_ids=ids, attention_mask=torch.ones_like(ids))[0] for _ in range(2))
+        assert torch.equal(first, second) == equal

@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rader_ir.train.callbacks import best_step, gives_up, read_log
-from rader_ir.train.folder import NotSaved, RunFolder, open_run
+from rader_ir.train.folder import NotSaved, RunFolder, cannot_write, open_run
+from rader_ir.train.models import open_model
 from rader_ir.train.retriever import Groups, train_retriever
 from rader_ir.train.runtime import WEIGHTS, Diverged
 from rader_ir.train.settings import RetrieverOptions
@@ -179,8 +180,51 @@ def test_a_loss_that_is_no_number_names_its_examples(poisoned, tmp_path):
 
 def test_a_gradient_that_is_no_number(tiny_qwen2, tmp_path):
     """Divided by 1e-30 the cosines give a finite loss, and a gradient whose squares float32 does not hold."""
-    with pytest.raises(Diverged, match=r"step 1: the gradient's norm is inf, with the examples 'q.*no step was done"):
+    with pytest.raises(Diverged, match=r"step 1: the gradient's norm is inf, with the examples 'q.*no state was kept"):
         train_retriever(options(tiny_qwen2, temperature=1e-30), examples=examples(), out=tmp_path / "made")
+    with pytest.raises(
+        Diverged, match=r"step 1: the gradient's norm is inf"
+    ):  # not clipped, and looked at all the same
+        unclipped = options(tiny_qwen2, temperature=1e-30, max_grad_norm=0)
+        train_retriever(unclipped, examples=examples(), out=tmp_path / "other")
+
+
+def test_weights_that_are_no_numbers_are_not_kept_and_older_states_stay(tiny_qwen2, tmp_path, monkeypatch):
+    """Spoilt between two steps: what is kept, and gone on from, is an older state, whose weights are numbers."""
+    read, count = Groups.read, 0
+
+    def spoiling(self, rows):
+        nonlocal count
+        count += 1
+        if count == 6:
+            for weight in trained:
+                weight.data.fill_(math.inf)
+        return read(self, rows)
+
+    trained: list[torch.Tensor] = []
+
+    def watched(base, options):
+        model = open_model(base, options)
+        trained.extend(weight for weight in model.parameters() if weight.requires_grad)
+        return model
+
+    monkeypatch.setattr("rader_ir.train.retriever.open_model", watched)
+    monkeypatch.setattr(Groups, "read", spoiling)
+    run = RunFolder(tmp_path / "made")
+    with pytest.raises(Diverged) as error:
+        train_retriever(options(tiny_qwen2, epochs=9, save_steps=2), examples=examples(), out=run.out)
+    assert run.steps() and f"step {run.steps()[-1]} are kept" in str(error.value)
+    for step in run.steps():
+        assert all(torch.isfinite(tensor).all() for tensor in load_file(run.state(step) / WEIGHTS).values())
+    monkeypatch.undo()
+    again = train_retriever(options(tiny_qwen2, epochs=9, save_steps=2), examples=examples(), out=run.out)
+    assert all(torch.isfinite(tensor).all() for tensor in weights(again).values())
+
+
+def test_what_tells_of_a_full_disk():
+    assert cannot_write(OSError(28, "No space left on device")) and cannot_write(OSError(27, "File too large"))
+    assert cannot_write(RuntimeError("[enforce fail] file write failed"))
+    assert not cannot_write(FileNotFoundError(2, "No such file")) and not cannot_write(PermissionError(13, "denied"))
 
 
 def test_patience_ends_a_run_and_its_best_state_is_kept(tiny_qwen2, tmp_path):
@@ -251,3 +295,17 @@ def test_the_card_the_log_and_the_curve(unbroken):
     assert (unbroken / "training" / "curve.png").read_bytes().startswith(b"\x89PNG")
     text = (unbroken / "README.md").read_text()
     assert f"{measured[best]:.4f} after" in text and "encode_query" in text and "pooling: `last`" in text
+
+
+def test_tensorboard_has_the_figures_of_the_log(tiny_qwen2, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = train_retriever(options(tiny_qwen2), examples=examples(), out=tmp_path / "made", dev=examples(4))
+    board = EventAccumulator(str(folder / "training" / "tensorboard"))
+    board.Reload()
+    log = [(line["step"], line["loss"]) for line in read_log(folder / "training" / "log.jsonl") if "loss" in line]
+    assert [(event.step, event.value) for event in board.Scalars("loss")] == [
+        (step, pytest.approx(loss, rel=1e-6)) for step, loss in log
+    ]
+    assert len(board.Scalars("dev_nDCG@10")) >= 2

@@ -15,7 +15,7 @@ def test_defaults_are_raders():
 
 
 def test_what_is_told_makes_the_same_options_again():
-    options = RetrieverOptions("minilm", learning_rate=1, lora_targets=["query"], piece_size=None)
+    options = RetrieverOptions("minilm", learning_rate=1, lora_targets=["query"], piece_size=None, shares={"a": 1})
     assert make(RetrieverOptions, json.loads(json.dumps(options.told()))) == options
 
 
@@ -35,6 +35,11 @@ def test_what_is_told_makes_the_same_options_again():
         ({"lora_dropout": 1}, "option lora_dropout is 1.0; give a share"),
         ({"max_query_length": 2}, "max_query_length is 2; give a whole number of tokens, 4 or more"),
         ({"checkpoint": None}, "option checkpoint is None; give a text"),
+        ({"dropout": -0.1}, "option dropout is -0.1; give a share"),
+        ({"label_weight": 1.1}, "option label_weight is 1.1; give a share, from 0 to 1"),
+        ({"shares": {"a": 0}}, "option shares gives 'a' 0.0; give a number above 0"),
+        ({"shares": {"a": "b"}}, "option shares.a is 'b'; give a number"),
+        ({"shares": 0.5}, "option shares is 0.5; give a table"),
     ],
 )
 def test_wrong_options(values, words):
@@ -47,11 +52,19 @@ def test_a_file(tmp_path):
     path = tmp_path / "run" / "x.toml"
     path.write_text(
         'checkpoint = "minilm"\nepochs = 2\n[data]\nexamples = ["a.jsonl", "/b.jsonl"]\ndev = "c.jsonl"\nout = "../made"\n'
+        "[shares]\na = 0.5\n"
     )
     options, data = from_toml(path, "reranker")
-    assert options == RerankerOptions("minilm", epochs=2)
+    assert options == RerankerOptions("minilm", epochs=2, shares={"a": 0.5})
     here = str(tmp_path / "run")
     assert data == Data((f"{here}/a.jsonl", "/b.jsonl"), out=f"{here}/../made", dev=(f"{here}/c.jsonl",))
+
+
+def test_temperature_and_label_weight_of_a_reranker_are_of_kl():
+    for name in ("temperature", "label_weight"):
+        with pytest.raises(ValueError, match=f"option {name} is 0.5, and loss 'softmax' has none; it is of loss 'kl'"):
+            RerankerOptions("minilm", **{name: 0.5})
+        assert getattr(RerankerOptions("minilm", loss="kl", **{name: 0.5}), name) == 0.5
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ VERBS = {
     "fuse": "fuse two or more runs",
     "rerank": "score the first documents of a run again with a model",
     "mine": "find hard negatives for training examples",
+    "teach": "give the passages of training examples a teacher's scores",
     "train": "train a retriever or a reranker",
     "push": "put a trained checkpoint on the hub",
     "evaluate": "measure runs against relevance judgements",

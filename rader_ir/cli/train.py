@@ -1,4 +1,4 @@
-"""`rader train`: a retriever or a reranker from a file of examples and a configuration.
+"""`rader train`: a retriever or a reranker from a file of examples and a configuration, or the mini checkpoints anew.
 
 The same call again goes on with a run that was killed and ends with the same weights. For several devices, start it by
 `accelerate launch -m rader_ir.cli train ...`.
@@ -10,28 +10,60 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-KINDS = ("retriever", "reranker")
+MINI = "mini"
+KINDS = ("retriever", "reranker", MINI)
 LIBRARIES = ("sentence_transformers", "peft", "accelerate", "datasets", "matplotlib")  # of the extra `train`
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is trained, and by which configuration."""
     parser.add_argument("kind", choices=KINDS, help="what to train")
-    parser.add_argument("--config", required=True, metavar="FILE", help="TOML file: options, and a table [data]")
-    parser.add_argument("--out", metavar="DIR", help="the folder to make (default: the configuration's data.out)")
+    parser.add_argument("--config", metavar="FILE", help="TOML file: options, and a table [data]")
+    parser.add_argument(
+        "--out", metavar="DIR", help="the folder to make (default: the configuration's data.out; rader-mini)"
+    )
+    mini = parser.add_argument_group("of mini")
+    mini.add_argument("--data", metavar="DIR", help="the folder of sources that examples/mini_data.py makes")
+    mini.add_argument("--only", choices=("mini-retriever", "mini-reranker"), help="make one of both")
+    mini.add_argument("--seed", type=int, help="of the split, the order and new weights (default: 0)")
+    mini.add_argument("--max-steps", type=int, metavar="N", help="stop after so many optimizer steps, for a trial")
 
 
 def run(args: argparse.Namespace) -> dict:
     """Trains, and gives the figures of the run's card."""
+    _check_words(args)
+    missing = [name for name in LIBRARIES if not find_spec(name)]
+    if missing:
+        raise ImportError(f"training needs {', '.join(missing)}; run pip install 'rader-ir[train]'")
+    return _mini(args) if args.kind == MINI else _trained(args)
+
+
+def _check_words(args: argparse.Namespace) -> None:
+    """Raise ValueError for an option of the other kinds, or one that is missing."""
+    mini = {"--data": args.data, "--only": args.only, "--seed": args.seed, "--max-steps": args.max_steps}
+    needed, foreign = ("--data", {"--config": args.config}) if args.kind == MINI else ("--config", mini)
+    if getattr(args, needed[2:]) is None:
+        raise ValueError(f"rader train {args.kind} needs {needed}")
+    if given := [name for name, value in foreign.items() if value is not None]:
+        raise ValueError(f"{given[0]} is not for rader train {args.kind}; leave it out")
+
+
+def _mini(args: argparse.Namespace) -> dict:
+    from rader_ir.train.mini import train_mini
+
+    words = {"only": args.only, "seed": args.seed or 0, "max_steps": args.max_steps, "verbose": not args.quiet}
+    folders = train_mini(args.data, args.out or "rader-mini", **words)
+    figures = {folder.name: _figures(folder, args, {}) for folder in folders}
+    return {f"{name} {key}": value for name, told in figures.items() for key, value in told.items()}
+
+
+def _trained(args: argparse.Namespace) -> dict:
     from rader_ir.train.settings import from_toml
 
     options, data = from_toml(args.config, args.kind)
     data = replace(data, out=args.out or data.out)
     if data.out is None:
         raise ValueError(f"{args.config} names no folder to make; give --out, or `out` in its table [data]")
-    missing = [name for name in LIBRARIES if not find_spec(name)]
-    if missing:
-        raise ImportError(f"training needs {', '.join(missing)}; run pip install 'rader-ir[train]'")
     from rader_ir.train.data import load
 
     examples, dev, docs = load(data, options.seed)

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 
 from transformers import TrainerCallback
 
+from rader_ir.files import replacing
 from rader_ir.train.curve import draw
 from rader_ir.train.folder import RunFolder
 from rader_ir.train.settings import Options
@@ -87,7 +88,8 @@ class Log(TrainerCallback):
         if not state.is_world_process_zero:
             return
         kept = [line for line in read_log(self.path) if line["step"] <= state.global_step and state.global_step]
-        self.path.write_text("".join(map(_line, kept)), encoding="utf-8")
+        with replacing(self.path) as file:
+            file.write("".join(map(_line, kept)))
         self.start -= kept[-1]["seconds"] if kept else 0.0
         if find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter

@@ -44,14 +44,24 @@ def docs_facts(docs: Sequence[tuple[str, str]]) -> dict:
     return {"documents": len(docs), "sha256": digest.hexdigest()}
 
 
-def run_facts(kind: str, options: Options, base: Base, data: Mapping[str, Mapping]) -> dict:
-    """What a run is known by: whoever resumes it must have the same."""
+def run_facts(
+    kind: str, options: Options, base: Base, data: Mapping[str, Mapping], about: Mapping[str, object] | None = None
+) -> dict:
+    """What a run is known by: whoever resumes it must have the same.
+
+    Args:
+        kind: `retriever` or `reranker`.
+        options, base: of the run.
+        data: hashes, as `data_facts` and `docs_facts` give them.
+        about: what else the card is to tell, as plain values: `command`, `sources` ({name: licence}), `notes` (sentences).
+    """
     weights = {"name": base.checkpoint.name, "origin": base.origin, "revision": base.revision}
     return {
         "kind": kind,
         "options": options.told(),
         "base": {**weights, "weights_id": base.files.weights_id},
         "data": {name: dict(facts) for name, facts in data.items()},
+        **({"about": dict(about)} if about else {}),
     }
 
 

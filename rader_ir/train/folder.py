@@ -4,6 +4,7 @@ States to resume from are written beside the older ones and renamed, so that a k
 whole one. A run is known by its options and its data: the same ones go on where it stopped, others are refused.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -140,9 +141,9 @@ def _difference(old: Mapping, new: Mapping, prefix: str = "") -> str:
 
 
 def cannot_write(error: BaseException) -> bool:
-    """Whether `error` tells that a file could not be written; torch and safetensors have their own errors for it."""
-    if isinstance(error, OSError):
-        return True
+    """Whether `error` tells that there is no room for a file; torch and safetensors have their own errors for it."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
     words = (
         "No space left",
         "File too large",

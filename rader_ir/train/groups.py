@@ -84,8 +84,9 @@ def plan(examples: Sequence[Example], options: RerankerOptions, processes: int) 
     rows = [
         epoch * len(examples) + place
         for epoch in range(options.epochs)
-        for place in sampling.order(examples, seed=options.seed, epoch=epoch)
+        for place in sampling.order(examples, seed=options.seed, epoch=epoch, shares=options.shares)
     ]
+    sampling.check_planned(rows, options.shares, options.epochs)
     whole = [rows[start : start + size] for start in range(0, len(rows), size)]
     parts = [part.tolist() for batch in whole if len(batch) >= processes for part in np.array_split(batch, processes)]
     if not parts:

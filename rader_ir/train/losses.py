@@ -83,9 +83,9 @@ def kl_to_teacher(
     """Kullback-Leibler divergence of the model's distribution over a query's candidates from the teacher's (soft labels).
 
     T^2 times the mean over queries of sum_i p_i (log p_i - log m_i), with p = softmax(t / T) and m = softmax(s / T); the factor
-    keeps gradients of one size whatever T is (Hinton et al., arXiv:1503.02531, Eq. 1 and section 2). It is 0 where the
-    scores equal the teacher's up to a constant. Which candidate is the positive enters by `label_weight` w alone: p becomes
-    (1 - w) p, with w more for candidate 0.
+    keeps gradients of one size whatever T is (Hinton et al., arXiv:1503.02531, Eq. 1 and section 2). Without
+    `label_weight` it is 0 where the scores equal the teacher's up to a constant. Which candidate is the positive enters by
+    `label_weight` w alone: p becomes (1 - w) p, with w more for candidate 0.
 
     Args:
         scores: [q, n], n at least 2.

@@ -19,7 +19,7 @@ from rader_ir.prompts import fill
 from rader_ir.train import losses, sampling
 from rader_ir.train.dev import pad
 from rader_ir.train.models import Base
-from rader_ir.train.runtime import ROWS
+from rader_ir.train.runtime import ROWS, Diverged
 from rader_ir.train.settings import RetrieverOptions
 
 _PARTS = 4  # forward passes of a batch; texts of similar length share one, which saves most of the padding
@@ -45,17 +45,19 @@ class Memory(nn.Module):
         """The mean cross-entropy of the batch's queries; remembers its documents' vectors.
 
         Args:
-            features: the batch's parts, each `input_ids` and `attention_mask`.
+            features: the batch's parts, each `input_ids` and `attention_mask`, int64 [n, T], q queries and d documents in all.
             label: as `MemoryGroups.read` gives it.
         """
         made = torch.cat([self.model(part)["sentence_embedding"] for part in features]).float()[label["order"]]
         places = label["places"]
         queries, documents = made[: -len(places)], made[-len(places) :]
         with torch.autocast(made.device.type, enabled=False):
-            candidates = self.vectors[label["first"] : label["end"]].index_copy(0, places, documents)
+            candidates = self.vectors[label["candidates"]].index_copy(0, places, documents)
             scores = queries @ candidates.T / self.temperature
-        self.vectors[label["first"] + places] = documents.detach()
-        return losses.soft_cross_entropy(scores.masked_fill(label["out"], -torch.inf), label["targets"])
+        loss = losses.soft_cross_entropy(scores.masked_fill(label["out"], -torch.inf), label["targets"])
+        if torch.isfinite(loss):  # what stops a run must not spoil the state that it leaves
+            self.vectors[label["candidates"][places]] = documents.detach()
+        return loss
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,13 @@ class _Target:
 class Documents:
     """The documents of all examples by source, and each example's target among those of its own.
 
-    A text is one document, whatever its ids are. A query's candidates are all documents of its source but those that its
-    example excludes, and those that state what the query states, of which a query is often made.
+    A text is one document, whatever its ids are and however many sources have it. A query's candidates are all documents of
+    its source but those that its example excludes, those that state what the query states, of which a query is often made, and
+    those that answer an equal query elsewhere in the source.
+
+    Attributes:
+        texts: of all documents, each once.
+        members: {source: int64, which of `texts` are its documents}.
 
     Args:
         examples: all of them.
@@ -94,12 +101,19 @@ class Documents:
                 raise ValueError(
                     f"source {name!r} has a single document, so that there is nothing to tell it from; leave its examples out"
                 )
-        self.places, self.first = places, {}
-        for name in places:
-            self.first[name] = sum(len(places[other]) for other in self.first)
-        self.texts = [text for texts in places.values() for text in texts]
+        self.places = places
+        number: dict[str, int] = {}
+        self.members = {
+            name: torch.tensor([number.setdefault(text, len(number)) for text in texts])
+            for name, texts in places.items()
+        }
+        self.texts = list(number)
         self._ids = ids
         self._stated = {name: _by_statement(texts) for name, texts in places.items()}
+        self._answers: dict[tuple[str, str], set[int]] = {}
+        for name, example in zip(self.sources, examples, strict=True):
+            answers = self._answers.setdefault((name, example.query), set())
+            answers |= {places[name][passage.text] for passage in example.positives}
         self.targets = [self._target(name, example) for name, example in zip(self.sources, examples, strict=True)]
 
     def _target(self, name: str, example: Example) -> _Target:
@@ -107,7 +121,7 @@ class Documents:
         right = [texts[passage.text] for passage in example.positives]
         scored = [passage for passage in (*example.positives, *example.negatives) if passage.score is not None]
         out = {place for doc_id in excluded_ids(example) for place in ids.get(doc_id, ())}
-        out |= set(self._stated[name].get(statement(example.query), ()))
+        out |= {*self._stated[name].get(statement(example.query), ()), *self._answers[name, example.query]}
         taught = {texts[passage.text]: passage.score for passage in scored if texts[passage.text] not in out - {*right}}
         return _Target(sorted(set(right)), list(taught), list(taught.values()), sorted(out - {*right}))
 
@@ -151,8 +165,8 @@ class MemoryGroups:
 
         Returns:
             `rows`; `part<i>_input_ids` and `part<i>_attention_mask`: queries and documents by length; `label`: `order`, int64
-            [q + d], where queries, then documents, are in the parts; `places`, int64 [d], the documents' places in their
-            source; `first` and `end`, where that begins and ends among all; `targets` and `out` as of `Documents.tables`.
+            [q + d], where queries, then documents, are in the parts; `candidates`, int64 [c], the source's documents among
+            all; `places`, int64 [d], which of these are read; `targets` and `out` as of `Documents.tables`.
         """
         queries, docs, here = [], {}, [row % len(self.examples) for row in rows]
         checkpoint, name = self.tokens.checkpoint, self.documents.sources[here[0]]
@@ -167,7 +181,6 @@ class MemoryGroups:
         ids += self.tokens.texts(list(docs.values()), checkpoint.max_doc_length).rows
         by_length = np.argsort([-len(each) for each in ids], kind="stable")
         targets, out = self.documents.tables(here, self.options.label_weight)
-        first = self.documents.first[name]
         batch: dict = {ROWS: torch.tensor(rows)}
         for i, part in enumerate(np.array_split(by_length, min(_PARTS, len(ids)))):
             padded = pad([ids[place] for place in part], self.tokens.tokenizer.pad_token_id)
@@ -175,8 +188,7 @@ class MemoryGroups:
         batch[LABEL] = {
             "order": torch.from_numpy(np.argsort(by_length)),
             "places": torch.tensor(list(docs)),
-            "first": first,
-            "end": first + len(places),
+            "candidates": self.documents.members[name],
             "targets": targets,
             "out": out,
         }
@@ -190,9 +202,18 @@ def remember(memory: Memory, documents: Documents, encode: Callable[[list[str], 
         memory: of all documents.
         documents: their texts.
         encode: texts and `document`, to unit vectors [n, d].
+
+    Raises:
+        Diverged: vectors that are no numbers; names the documents.
     """
+    vectors = torch.from_numpy(encode(documents.texts, "document"))
+    if bad := [documents.texts[place] for place in (~vectors.isfinite().all(dim=1)).nonzero()[:, 0].tolist()]:
+        raise Diverged(
+            f"the starting model gives no numbers for {len(bad)} of {len(vectors)} documents, first {bad[0][:60]!r}; look at "
+            "these texts, and at the checkpoint"
+        )
     with torch.no_grad():
-        memory.vectors.copy_(torch.from_numpy(encode(documents.texts, "document")))
+        memory.vectors.copy_(vectors)
 
 
 def plan(examples: Sequence[Example], options: RetrieverOptions, processes: int) -> list[list[int]]:
@@ -208,11 +229,15 @@ def plan(examples: Sequence[Example], options: RetrieverOptions, processes: int)
             "in larger batches"
         )
     sampling.check_negatives(examples, options.negatives)
-    return [
+    made = [
         [epoch * len(examples) + place for place in batch]
         for epoch in range(options.epochs)
-        for batch in sampling.source_batches(examples, seed=options.seed, epoch=epoch, batch_size=options.batch_size)
+        for batch in sampling.source_batches(
+            examples, seed=options.seed, epoch=epoch, batch_size=options.batch_size, shares=options.shares
+        )
     ]
+    sampling.check_planned(made, options.shares, options.epochs)
+    return made
 
 
 def _by_statement(texts: dict[str, int]) -> dict[str, list[int]]:

@@ -18,7 +18,8 @@ def readme(card: Mapping) -> str:
         card: as `rader_ir.train.card.run_card` made it.
     """
     retriever = card["kind"] == "retriever"
-    base = card["base"]
+    base, about = card["base"], card.get("about", {})
+    command = about.get("command", f"rader train {card['kind']}")
     library, task = ("sentence-transformers", "sentence-similarity") if retriever else ("transformers", "text-ranking")
     lines = [
         "---",
@@ -31,9 +32,10 @@ def readme(card: Mapping) -> str:
         "",
         f"# A {card['kind']} trained with rader-ir",
         "",
-        f"Trained from `{base['origin']}` by `rader train {card['kind']}`"
+        f"Trained from `{base['origin']}` by `{command}`"
         f" ([RaDeR](https://arxiv.org/abs/2505.18405)) on {card['data']['train']['examples']} examples.",
         "",
+        *_sources(about),
         "## Use",
         "",
         *(_retriever_use(card) if retriever else _reranker_use(card)),
@@ -96,6 +98,14 @@ def _reranker_use(card: Mapping) -> list[str]:
             "`sentence_transformers.CrossEncoder` gives the same" + ("." if not given else " with `num_labels=1`.")
         )
     return lines
+
+
+def _sources(about: Mapping) -> list[str]:
+    """What it was trained on and under which licences, where the card knows."""
+    if not about.get("sources"):
+        return []
+    sources = [f"- {name}: {licence}" for name, licence in about["sources"].items()]
+    return ["## Sources and their licences", "", *sources, "", *about.get("notes", ()), ""]
 
 
 def _pooling(pooling: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from rader_ir import loading
@@ -22,6 +23,7 @@ from rader_ir.train.settings import LORA_TARGETS, Options
 from rader_ir.weights import Files, fetch
 
 QUERY_LENGTH, DOC_LENGTH = 512, 3900  # tokens; RaDeR's documents had 3900, its queries are not stated
+SHORT = 512  # tokens up to which a text's attention may lie in memory whole
 _HEADS = ("pooler.", "classifier.", "score.", "lm_head.")  # not part of the blocks that an adapter changes
 ADAPTER_NAME = "default"  # what peft calls the adapter of a model that has one
 
@@ -125,10 +127,14 @@ def open_model(base: Base, options: Options) -> nn.Module:
     Raises:
         ValueError: an adapter of another base, or `lora_targets` that the model lacks.
     """
-    dtype = torch.bfloat16 if options.lora and torch.cuda.is_available() and autocasts(options) else torch.float32
+    dtype = torch.bfloat16 if options.lora and autocasts(options) else torch.float32
     new_head = base.new_head or (options.lora and base.is_adapter)  # an adapter brings its own
     model = loading.read_model(base.files, base.tokenizer, dtype, adapter=not options.lora, new_head=new_head)
     model.config.use_cache = False
+    if not torch.accelerator.is_available() and base.checkpoint.max_doc_length <= SHORT:
+        model.set_attn_implementation("eager")  # on a CPU the fused backward pass takes longer than two products
+    if options.dropout is not None:
+        set_dropout(model, options.dropout)
     if base.checkpoint.head == "score":
         read_where_the_mask_ends(model)
     with warnings.catch_warnings():
@@ -143,7 +149,19 @@ def open_model(base: Base, options: Options) -> nn.Module:
     for weight in model.parameters():
         if weight.requires_grad:  # an adapter's head would stay in the arithmetic's type
             weight.data = weight.data.float()
+    for module in model.modules():
+        if autocasts(options) and isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False  # there and back, in every layer
     return model.train()
+
+
+def set_dropout(model: nn.Module, share: float) -> None:
+    """Let all dropout of a model be `share`; its configuration stays."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
+        elif hasattr(module, "attention_dropout"):  # of decoders, a number that attention functions are given
+            module.attention_dropout = share
 
 
 def autocasts(options: Options) -> bool:

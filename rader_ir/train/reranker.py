@@ -6,7 +6,7 @@ Trainer and adapters are transformers' and peft's; pairs are written, cut and re
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -72,6 +72,7 @@ def train_reranker(
     examples: Sequence[Example],
     out: str | os.PathLike,
     dev: Sequence[Example] = (),
+    about: Mapping[str, object] | None = None,
     verbose: bool = False,
 ) -> Path:
     """Train a reranker and write its checkpoint folder, which every door opens.
@@ -84,6 +85,7 @@ def train_reranker(
         examples: to learn from, each with a negative at least.
         out: the folder to make; while training it is `out`.unfinished.
         dev: examples to measure on; the state that ranks their passages best is what the folder holds. None: the last state.
+        about: what else the card is to tell (`rader_ir.train.card.run_facts`).
         verbose: whether to print the log's lines on stderr.
 
     Returns:
@@ -101,7 +103,8 @@ def train_reranker(
     check_lengths(base.tokens, [*examples, *dev])
     candidates = Candidates(dev) if dev else None
     batches = plan(examples, options, processes().num_processes)
-    facts = run_facts("reranker", options, base, {"train": data_facts(examples), "dev": data_facts(dev)})
+    data = {"train": data_facts(examples), "dev": data_facts(dev)}
+    facts = run_facts("reranker", options, base, data, about)
     run = open_together(out, facts)
     trainer = _trainer(run, options, base, Groups(examples, base.tokens, options), batches, candidates, verbose)
     step = fit(trainer, run)

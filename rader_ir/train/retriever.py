@@ -5,7 +5,7 @@ ids by the code that serves them, so a chat template or a lost end token cannot 
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ from rader_ir.train import memory, sampling
 from rader_ir.train.card import data_facts, docs_facts, run_facts
 from rader_ir.train.dev import DevSet, encode_live, pad
 from rader_ir.train.folder import RunFolder
-from rader_ir.train.models import ADAPTER_NAME, Base, open_base, open_model
+from rader_ir.train.models import ADAPTER_NAME, Base, autocasts, open_base, open_model
 from rader_ir.train.runtime import ROWS, Promises, arguments, finish, fit, open_together, processes, weights_of
 from rader_ir.train.saving import check_forms, write_model, write_modules
 from rader_ir.train.settings import RetrieverOptions
@@ -114,6 +114,7 @@ def train_retriever(
     out: str | os.PathLike,
     dev: Sequence[Example] = (),
     dev_docs: Iterable[tuple[str, str]] = (),
+    about: Mapping[str, object] | None = None,
     verbose: bool = False,
 ) -> Path:
     """Train a retriever and write its checkpoint folder, which every door opens.
@@ -127,6 +128,7 @@ def train_retriever(
         out: the folder to make; while training it is `out`.unfinished.
         dev: examples to measure on; the state that does best on them is what the folder holds. None: the last state.
         dev_docs: further documents to search the development queries among.
+        about: what else the card is to tell (`rader_ir.train.card.run_facts`).
         verbose: whether to print the log's lines on stderr.
 
     Returns:
@@ -145,7 +147,7 @@ def train_retriever(
     batches = plan(examples, options, processes().num_processes)
     dev_docs = list(dev_docs)
     data = {"train": data_facts(examples), "dev": data_facts(dev), "dev_docs": docs_facts(dev_docs)}
-    facts = run_facts("retriever", options, base, data)
+    facts = run_facts("retriever", options, base, data, about)
     run = open_together(out, facts)
     trainer = open_trainer(run, options, base, examples, batches, DevSet(dev, dev_docs) if dev else None, verbose)
     step = fit(trainer, run)
@@ -209,7 +211,8 @@ def open_trainer(
         return encode_live(forward, groups.tokens, texts, kind, device=trainer.args.device, **place)
 
     if options.memory and run.last() is None:
-        with torch.no_grad(), trainer.compute_loss_context_manager():
+        # before training begins, nothing else sets the arithmetic
+        with torch.no_grad(), torch.autocast(trainer.args.device.type, torch.bfloat16, enabled=autocasts(options)):
             memory.remember(trainer.loss, groups.documents, encode)
     return trainer
 
@@ -256,9 +259,15 @@ def plan(examples: Sequence[Example], options: RetrieverOptions, processes: int)
     made = []
     for epoch in range(options.epochs):
         for batch in sampling.batches(
-            examples, seed=options.seed, epoch=epoch, batch_size=options.batch_size, negatives=options.negatives
+            examples,
+            seed=options.seed,
+            epoch=epoch,
+            batch_size=options.batch_size,
+            negatives=options.negatives,
+            shares=options.shares,
         ):
             share = len(batch) // processes
             rows = [epoch * len(examples) + place for place in batch]
             made += [rows[i * share : (i + 1) * share] for i in range(processes) if share]
+    sampling.check_planned(made, options.shares, options.epochs)
     return made

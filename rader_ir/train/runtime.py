@@ -91,7 +91,7 @@ def arguments(
         lr_scheduler_type=options.schedule,
         warmup_steps=options.warmup_steps,
         weight_decay=options.weight_decay,
-        max_grad_norm=options.max_grad_norm,
+        max_grad_norm=options.max_grad_norm or math.inf,  # of 0 transformers would not look at the gradients at all
         bf16=autocasts(options),
         use_cpu=_on_cpu(),
         logging_steps=options.log_steps,
@@ -138,6 +138,7 @@ class Promises:
     ):
         self.run, self.options, self.batches, self.name, self.measure = run, options, batches, name, measure
         self._seen: list[int] = []  # rows of the optimizer step that is under way
+        self._stopping = False  # whether a loss was no number, so that no older state may go
         rows = range(1 + max(max(batch) for batch in batches))
         super().__init__(data_collator=read, train_dataset=rows, **arguments)
         self.remove_callback(PrinterCallback)
@@ -180,15 +181,23 @@ class Promises:
             return
         named = gather_object([] if fine else [self.name(row) for row in dict.fromkeys(rows)])
         step = self.state.global_step
-        if step and step not in self.run.steps():
+        if step and step not in self.run.steps() and self._weights_are_numbers():
+            self._stopping = True
             self._save_checkpoint(self.model, None)
-        kept = (
-            f"the weights after step {step} are kept in {self.run.state(step)}" if step else "no step was done before"
-        )
+        kept = "no state was kept before"
+        if steps := self.run.steps():
+            kept = f"the weights after step {steps[-1]} are kept in {self.run.state(steps[-1])}"
+        if len(steps) > 1:
+            kept += f", older ones beside it (step {', '.join(map(str, steps[:-1]))}): delete what is spoilt already"
         examples = ", ".join(named[:16]) + (f" and {len(named) - 16} more" if len(named) > 16 else "")
         raise Diverged(
             f"step {step + 1}: {what}, with the examples {examples}; {kept}. Look at these examples, or lower learning_rate"
         )
+
+    def _weights_are_numbers(self) -> bool:
+        trained = (weight for weight in self.model.parameters() if weight.requires_grad)
+        bad = torch.tensor(float(any(not torch.isfinite(weight).all() for weight in trained)), device=self.args.device)
+        return not float(self.accelerator.reduce(bad, "sum"))
 
     def evaluate(self, *unused, **also_unused) -> dict[str, float]:
         """Measure the development set, log it as `dev_<measure>`."""
@@ -222,7 +231,7 @@ class Promises:
         self.accelerator.wait_for_everyone()
         if self.is_world_process_zero():
             best = best_step(self.state.log_history, self.options.measure)
-            self.run.place(step, keep={best} if best else set())
+            self.run.place(step, keep={*self.run.steps()} if self._stopping else {best} if best else set())
         self.accelerator.wait_for_everyone()
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:

@@ -6,7 +6,7 @@ a batch, whose documents are negatives of all its other queries, holds no query 
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from rader_ir.examples import Example, Passage, source, without_negatives
@@ -46,13 +46,57 @@ def check_negatives(examples: Sequence[Example], negatives: int) -> None:
         _refuse_bare(bare, len(examples), negatives)
 
 
-def order(examples: Sequence[Example], *, seed: int, epoch: int) -> list[int]:
-    """The places of all examples in the order of an epoch, for groups that share nothing with each other."""
-    return shuffled(range(len(examples)), seed, epoch, "order")
+def order(
+    examples: Sequence[Example], *, seed: int, epoch: int, shares: Mapping[str, float] | None = None
+) -> list[int]:
+    """The places of the examples of an epoch in its order, for groups that share nothing with each other.
+
+    Args:
+        examples: all.
+        seed, epoch: the same ones give the same order.
+        shares: {source: part of its examples that an epoch takes}, 1 where it is not named. Epochs take up where the last one
+            stopped in a seeded order, so all examples come before one comes again. What each then gives goes by the epoch.
+
+    Raises:
+        ValueError: a source that no example has.
+    """
+    if not shares:
+        return shuffled(range(len(examples)), seed, epoch, "order")
+    by_source: dict[str, list[int]] = {}
+    for place, example in enumerate(examples):
+        by_source.setdefault(source(example), []).append(place)
+    if unknown := [name for name in shares if name not in by_source]:
+        raise ValueError(
+            f"option shares names the source {unknown[0]!r}; the examples have {', '.join(by_source) or 'none'}"
+        )
+    taken = []
+    for name, places in by_source.items():
+        share, count = shares.get(name, 1.0), len(places)
+        start, end = round(epoch * share * count), round((epoch + 1) * share * count)
+        rounds = {turn: shuffled(places, seed, turn, name) for turn in range(start // count, -(-end // count))}
+        taken += [rounds[i // count][i % count] for i in range(start, end)]
+    return shuffled(taken, seed, epoch, "order")
 
 
-def batches(examples: Sequence[Example], *, seed: int, epoch: int, batch_size: int, negatives: int) -> list[list[int]]:
-    """The places of all examples, each once, in batches within which no document is answer and negative at once.
+def check_planned(batches: Sequence[Sequence[int]], shares: Mapping[str, float] | None, epochs: int) -> None:
+    """Refuse, by a ValueError, a run without a single batch."""
+    if not batches:
+        raise ValueError(
+            f"nothing is left to train on: option shares, {dict(shares or {})}, takes no example in {epochs} epochs; raise a "
+            "share, or epochs"
+        )
+
+
+def batches(
+    examples: Sequence[Example],
+    *,
+    seed: int,
+    epoch: int,
+    batch_size: int,
+    negatives: int,
+    shares: Mapping[str, float] | None = None,
+) -> list[list[int]]:
+    """The places of an epoch's examples in batches within which no document is answer and negative at once.
 
     In a batch no two queries have the same text, and no document that `choose` takes for one query has the text of any positive
     of another. An example that fits into no batch so far waits for the next one. Few documents or many common answers
@@ -64,6 +108,7 @@ def batches(examples: Sequence[Example], *, seed: int, epoch: int, batch_size: i
         seed, epoch: the same ones give the same batches.
         batch_size: the most queries in a batch.
         negatives: of each query, as given to `choose`.
+        shares: as `order` takes them.
 
     Raises:
         ValueError: a batch_size below 1; an example without negatives where some are wanted.
@@ -72,16 +117,24 @@ def batches(examples: Sequence[Example], *, seed: int, epoch: int, batch_size: i
         raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
     check_negatives(examples, negatives)
     members = _members(examples, seed, epoch, negatives)
-    waiting = deque(members[place] for place in order(examples, seed=seed, epoch=epoch))
+    waiting = deque(members[place] for place in order(examples, seed=seed, epoch=epoch, shares=shares))
+    count = len(waiting)
     made: list[_Batch] = []
     while waiting:
         made.append(_filled(waiting, batch_size))
-    _even_out(made, least=-(-len(examples) // max(1, 2 * len(made))))
+    _even_out(made, least=-(-count // max(1, 2 * len(made))))
     return [[member.place for member in batch.members] for batch in shuffled(made, seed, epoch, "batches")]
 
 
-def source_batches(examples: Sequence[Example], *, seed: int, epoch: int, batch_size: int) -> list[list[int]]:
-    """The places of all examples, each once, in batches that hold examples of one source each, in a seeded order.
+def source_batches(
+    examples: Sequence[Example],
+    *,
+    seed: int,
+    epoch: int,
+    batch_size: int,
+    shares: Mapping[str, float] | None = None,
+) -> list[list[int]]:
+    """The places of an epoch's examples in batches that hold examples of one source each, in a seeded order.
 
     A source's batches differ by one example at most in size. Answers may stand in a batch more than once.
 
@@ -89,6 +142,7 @@ def source_batches(examples: Sequence[Example], *, seed: int, epoch: int, batch_
         examples: `provenance["source"]` is their source; those without one are a source too.
         seed, epoch: the same ones give the same batches.
         batch_size: the most queries in a batch.
+        shares: as `order` takes them.
 
     Raises:
         ValueError: a batch_size below 1.
@@ -96,7 +150,7 @@ def source_batches(examples: Sequence[Example], *, seed: int, epoch: int, batch_
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
     by_source: dict[str, list[int]] = {}
-    for place in order(examples, seed=seed, epoch=epoch):
+    for place in order(examples, seed=seed, epoch=epoch, shares=shares):
         by_source.setdefault(source(examples[place]), []).append(place)
     made = []
     for _, places in sorted(by_source.items()):

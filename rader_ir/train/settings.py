@@ -34,11 +34,14 @@ class Options:
         max_steps: optimizer steps after which to stop all the same; None for no bound. The schedule ends there too.
         batch_size: queries of one forward pass, over all devices together.
         accumulation: forward passes per optimizer step.
+        shares: {source: part of its examples that an epoch takes}, 1 for those that are not named (`provenance["source"]` of
+            an example names its source). The next epoch takes others.
         negatives: per query; an example that has fewer gives them in turn.
         learning_rate, schedule, warmup_steps, weight_decay, max_grad_norm: AdamW's and its schedule's.
         lora: whether an adapter is trained, or (False) all weights.
         lora_rank, lora_alpha, lora_dropout, lora_targets: the adapter's; a change weighs alpha / rank. RaDeR's rank is not
             stated; 16 is what Tevatron has had since February 2025.
+        dropout: of the checkpoint's own layers; None leaves what its configuration says (0.1 in BERT, 0 in Qwen2).
         precision: `bfloat16` or `float32` arithmetic; None takes bfloat16 on CUDA devices that have it. Weights that are
             trained stay in float32.
         gradient_checkpointing: compute activations anew in the backward pass; slower, in much less memory.
@@ -61,6 +64,7 @@ class Options:
     max_steps: int | None = None
     batch_size: int = 64
     accumulation: int = 1
+    shares: Mapping[str, float] | None = None
     negatives: int = 11
     learning_rate: float = 1e-4
     schedule: str = "linear"
@@ -72,6 +76,7 @@ class Options:
     lora_alpha: float = 64
     lora_dropout: float = 0.1
     lora_targets: tuple[str, ...] = LORA_TARGETS
+    dropout: float | None = None
     precision: str | None = None
     gradient_checkpointing: bool = True
     max_query_length: int | None = None
@@ -106,8 +111,12 @@ class Options:
         for name in ("learning_rate", "lora_alpha"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"option {name} is {getattr(self, name)!r}; give a number above 0")
-        if not 0 <= self.lora_dropout < 1:
-            raise ValueError(f"option lora_dropout is {self.lora_dropout!r}; give a share, 0 or more and less than 1")
+        for name in ("lora_dropout", "dropout"):
+            if not 0 <= (getattr(self, name) or 0) < 1:
+                raise ValueError(f"option {name} is {getattr(self, name)!r}; give a share, 0 or more and less than 1")
+        for name, share in (self.shares or {}).items():
+            if not 0 < share <= 1:
+                raise ValueError(f"option shares gives {name!r} {share!r}; give a number above 0 and at most 1")
 
     def told(self) -> dict:
         """All options as plain values, for the run card."""
@@ -207,6 +216,8 @@ class Data:
         dev: files of development examples; None measures nothing, unless `dev_fraction` does.
         dev_fraction: share of the training queries that is held out for development instead, by the seed.
         dev_docs: a file of further documents among which development queries look for their positives.
+        margin: a negative of a training example goes whose score reaches its best positive's minus this; None: none goes.
+            Negatives that state what a positive states go in any case.
     """
 
     examples: tuple[str, ...]
@@ -214,6 +225,7 @@ class Data:
     dev: tuple[str, ...] | None = None
     dev_fraction: float = 0.0
     dev_docs: str | None = None
+    margin: float | None = None
 
     def __post_init__(self):
         for name, kind in get_type_hints(type(self)).items():
@@ -224,6 +236,8 @@ class Data:
             raise ValueError(
                 f"option data.dev_fraction is {self.dev_fraction!r}; give a share, 0 or more and less than 1"
             )
+        if self.margin is not None:
+            check_least("data.margin", self.margin, 0)
         if self.dev and self.dev_fraction:
             raise ValueError("options data.dev and data.dev_fraction are both given; keep one")
 
@@ -301,6 +315,10 @@ def _as(value, kind, name: str):
     if value is None and type(None) in choices:
         return None
     kind = next(choice for choice in choices if choice is not type(None))
+    if get_origin(kind) is Mapping:
+        if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            return {key: _as(each, get_args(kind)[1], f"{name}.{key}") for key, each in value.items()}
+        raise ValueError(f"option {name} is {value!r}; give a table of names and numbers")
     if get_origin(kind) is tuple:
         texts = [value] if isinstance(value, str) else value
         if isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):

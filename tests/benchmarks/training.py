@@ -78,19 +78,10 @@ def options_of(shape: Shape, checkpoint: str):
         piece_size=shape.piece_size,
         max_steps=shape.steps,
         lora_dropout=0.0,
+        dropout=0.0,
         gradient_checkpointing=False,
         save_steps=10**6,
     )
-
-
-def without_dropout(model):
-    """The model with every dropout of its own switched off."""
-    from torch import nn
-
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-    return model
 
 
 class Ours:
@@ -108,7 +99,6 @@ class Ours:
         self.run = open_run(folder / "run", {"shape": str(shape)})
         batches = plan(examples, options, 1)
         self.trainer = open_trainer(self.run, options, base, examples, batches, None)
-        without_dropout(self.trainer.model)
         go, waits = threading.Semaphore(0), threading.Semaphore(0)
 
         class Gate(TrainerCallback):
@@ -149,7 +139,7 @@ class Loop:
         self.options = options_of(shape, checkpoint)
         self.base = open_base(self.options, "vector")
         torch.manual_seed(self.options.seed)
-        self.model = without_dropout(open_model(self.base, self.options))
+        self.model = open_model(self.base, self.options)
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=self.options.learning_rate, weight_decay=0.0, fused=True)
         steps = min(shape.steps, len(plan(examples, self.options, 1)))

@@ -1,0 +1,45 @@
+"""`rader teach`: training examples in, the same ones out with a teacher's score for each passage.
+
+Losses that learn from scores (`loss = "kl"`, `margin_mse` or `ranknet`) need them. A killed call continues where it stopped when
+it is made again.
+"""
+
+import argparse
+
+from rader_ir.cli import options
+from rader_ir.cli.rerank import GROUP_SIZES
+from rader_ir.examples import read_examples
+from rader_ir.rerank import SYSTEMS, open_reranker
+from rader_ir.rerank_file import GROUP_SIZE
+from rader_ir.teach import teach
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Examples, system and model."""
+    parser.add_argument("examples", metavar="EXAMPLES", help="JSONL file of training examples")
+    parser.add_argument("--out", required=True, metavar="FILE", help="JSONL file to write; .gz is compressed")
+    parser.add_argument("--system", choices=list(SYSTEMS), default="rader", help="that scores; default: %(default)s")
+    options.add_instruction(parser)
+    options.add_model(parser, default="the published one of the system", pairs=True)
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Scores and writes."""
+    if args.max_length and args.system == "biencoder":
+        raise ValueError(
+            "--max-length is for models that read query and document together; with --system biencoder give "
+            "--max-query-length or --max-doc-length"
+        )
+    examples = read_examples(args.examples)
+    if not examples:
+        raise ValueError(f"{args.examples} holds no examples")
+    reranker = open_reranker(
+        args.system,
+        **options.model_options(args),
+        instruction=options.instruction(args),
+        verbose=args.system in GROUP_SIZES and not args.quiet,
+    )
+    size = GROUP_SIZES.get(args.system, GROUP_SIZE)
+    taught = teach(examples, reranker, args.out, group_size=size, verbose=not args.quiet)
+    passages = sum(len(example.positives) + len(example.negatives) for example in taught)
+    return {"queries": len(taught), "passages": passages, "truncated": reranker.truncated, "out": args.out}
