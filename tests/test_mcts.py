@@ -319,6 +319,7 @@ def test_what_was_not_asked_for_is_refused(child, message):
         (("thought", ("a", "b")), "not kept by JSON"),
         (("thought", {1: "a"}), "not kept by JSON"),
         (("thought", float("nan")), "not kept by JSON"),
+        (("query", {"score": math.inf}), "not kept by JSON"),
         (("thought", object()), "not kept by JSON"),
         (("theorem", {"text": "no id"}), "'doc_id'"),
         (("theorem", "d1"), "'doc_id'"),
