@@ -27,16 +27,23 @@ _CURRENCIES = {"€": "eur", "£": "gbp", "₹": "rs"}
 _WORDS = {
     **{"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9},
     **{"ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16},
-    **{"seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20},
+    **{"seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50},
+    **{"sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90},
 }
-_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-_SCALE = re.compile(rf"\s*({'|'.join(_SCALES)})\b", re.I)
-_THINGS = re.compile(r"\s+[a-z]{3,}(?:[ -][a-z]{2,})*", re.I)
+_SCALES = {
+    **{"dozen": 12, "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12},
+    **{"half": Fraction(1, 2), "halve": Fraction(1, 2), "third": Fraction(1, 3), "quarter": Fraction(1, 4)},
+    **{"fourth": Fraction(1, 4), "fifth": Fraction(1, 5), "sixth": Fraction(1, 6), "eighth": Fraction(1, 8)},
+    **{"tenth": Fraction(1, 10), "hundredth": Fraction(1, 100)},
+}
+_SCALE = re.compile(rf"[\s-]*({'|'.join(_SCALES)})s?\b", re.I)
+_WORD = re.compile(r"(?:\\text\{\s*)?([a-z]+)\b(?:[ -]([a-z]+)\b)?", re.I)
+_OPERATIONS = "squared|cubed|factorial|times|plus|minus|over|choose|root|mod|or|and"
+_THINGS = re.compile(rf"\s+(?!(?:{_OPERATIONS})\b)[a-z]{{3,}}(?:[ -][a-z]{{2,}})*", re.I)
 _GROUP = r"\\text\{[^{}]*\}"
-_UNIT_TAIL = re.compile(
-    rf"(?P<core>.*?[^\s\\])\s*(?P<unit>(?:{_GROUP}(?:\s*\^\s*\{{?\d\}}?)?|\^\s*\\circ|\\?%)(?:\s*(?:{_GROUP}|[CF]))?)",
-    re.S,
-)
+_SIGN = rf"(?:{_GROUP}(?:\s*\^\s*\{{?\d\}}?)?|\^\s*\\circ|\\?%)(?:\s*(?:{_GROUP}|[CF]))?"
+_SPELT = r"(?:square |cubic )?(?:[a-zA-Z]{2,}|[a-zA-Z](?=/))[a-zA-Z/^\d{}]*(?: per [a-z]+)?"
+_UNIT_TAIL = re.compile(rf"(?P<core>.*?[^\s\\])(?:\s*(?P<sign>{_SIGN})|\s+(?P<spelt>{_SPELT}))", re.S)
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,12 @@ class Number:
         """Whether it is written as a whole number."""
         return self.exact and self.value.denominator == 1
 
+    @property
+    def formula(self) -> str:
+        """The number in LaTeX, with a decimal point if it is rounded."""
+        top, bottom = self.value.numerator, self.value.denominator
+        return str(top) if self.integer else rf"\frac{{{top}{'' if self.exact else '.0'}}}{{{bottom}}}"
+
 
 def measured(text: str) -> tuple[Number, Unit | None] | None:
     r"""The number and the unit that a clean text is; None where it is anything else. Things counted are no unit.
@@ -64,8 +77,9 @@ def measured(text: str) -> tuple[Number, Unit | None] | None:
     if not found:
         return None
     number, rest = _number(found), text[found.end() :]
-    if scale := _SCALE.match(unwrapped(rest)):
-        number = Number(number.value * 10 ** _SCALES[scale[1].lower()], number.exact)
+    scale = _SCALE.match(unwrapped(rest))
+    if number and scale:
+        number = Number(number.value * _SCALES[scale[1].lower()], number.exact)
         rest = " " + unwrapped(rest)[scale.end() :]
     if number is None or not rest.strip():
         return number and (number, read_unit(currency))
@@ -76,11 +90,14 @@ def measured(text: str) -> tuple[Number, Unit | None] | None:
 
 
 def _digits(text: str) -> str:
-    """A number word at the start, zero to twenty, in digits."""
-    head = re.match(r"(?:\\text\{\s*)?([a-z]+)\b", text, re.I)
-    if head and head[1].lower() in _WORDS:
-        text = f"{_WORDS[head[1].lower()]} {unwrapped(text[head.start(1) :].replace('}', ' '))[len(head[1]) :]}"
-    return text
+    """A number word at the start, zero to ninety-nine, in digits."""
+    found = _WORD.match(text)
+    if not found or found[1].lower() not in _WORDS:
+        return text
+    tens, ones = _WORDS[found[1].lower()], _WORDS.get((found[2] or "").lower(), 0)
+    both = tens >= 20 and 0 < ones < 10
+    rest = text[found.end(2) if both else found.end(1) :]
+    return f"{tens + ones if both else tens} {unwrapped(rest.replace('}', '', 1) if '{' not in rest else rest)}".strip()
 
 
 def _without_currency(text: str) -> tuple[str, str]:
@@ -122,15 +139,15 @@ def _unit(rest: str) -> Unit | None:
     base = re.fullmatch(r"_\s*\{?(\d+)\}?", rest.strip())
     if base:  # 1010_2: digits in another base are another number
         return Unit(((f"base {base[1]}", 1),))
-    return None if re.fullmatch(r"[A-Za-z](?:\^.*)?|\s*\d.*", rest) else read_unit(rest)
+    return None if re.fullmatch(r"[A-Za-z](?:\^.*)?|.*(?<![\^{\d-])\d.*", rest) else read_unit(rest)
 
 
 def without_unit(text: str) -> tuple[str, Unit | None]:
-    r"""A formula and the unit that stands behind it in `\text{}` or as a degree or per cent sign.
+    r"""A formula and the unit that stands behind it: in `\text{}`, as a sign, or as a word set apart.
 
     >>> without_unit(r"12\pi \text{ cm}")[0]
     '12\\pi'
     """
     found = _UNIT_TAIL.fullmatch(text)
-    unit = found and read_unit(found["unit"])
+    unit = found and read_unit(found["sign"] or found["spelt"])
     return (found["core"], unit) if unit else (text, None)

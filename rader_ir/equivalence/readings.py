@@ -12,6 +12,7 @@ from functools import lru_cache
 from math import isinf, isnan
 
 from rader_ir.equivalence.forms import balanced, clean, key, split, unwrapped
+from rader_ir.equivalence.intervals import as_intervals
 from rader_ir.equivalence.numbers import Number, measured, without_unit
 from rader_ir.equivalence.units import Unit
 
@@ -23,8 +24,11 @@ _SYNONYMS = {
     "no solution": r"no (?:real |integer |valid )?(?:solutions?|roots?|values?)(?: exists?)?"
     r"|\\emptyset|(?:the )?empty set|\\\{ ?\\\}",
     "undefined": r"dne|does not exist|doesn't exist|undefined|not defined|(?:the )?limit does not exist",
-    r"\infty": r"\+? ?\\inf(?:ty|in)|inf|infinite(?:ly many)?|positive \\infin",
-    r"-\infty": r"- ?\\inf(?:ty|in)|-inf|negative \\infin",
+    r"\infty": r"\+? ?\\infty|inf|infinite(?:ly many)?|positive \\infty",
+    r"-\infty": r"- ?\\infty|-inf|negative \\infty",
+    r"\mathbb{R}": r"(?:the )?(?:set of )?(?:all )?reals?(?: numbers?)?|\\mathbb\{r\}|\( ?- ?\\infty ?, ?\\infty ?\)",
+    "diverges": r"diverges|divergent|does not converge|doesn't converge|not convergent",
+    "converges": r"converges|convergent|does converge",
     "none": r"none(?: of (?:the above|these|them))?",
 }
 _SYNONYMS = {name: re.compile(pattern) for name, pattern in _SYNONYMS.items()}
@@ -37,6 +41,7 @@ _NAME = re.compile(
     re.S,
 )
 _MATRIX = re.compile(r"\\begin\{(?:[pbv]?matrix|array)\}(?:\{[lcr|]*\})?(.*)\\end\{(?:[pbv]?matrix|array)\}", re.S)
+_SET_OF = re.compile(r"^\\\{\s*[a-z](?:\s*\\in\s*\\mathbb\{R\})?\s*(?:\\mid|\||:)(.*)\\\}$", re.S)
 _AND = re.compile(r",?\s*\\text\{\s*,?\s*(?:and|or)\s*\}|,?(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])")
 
 
@@ -114,7 +119,8 @@ def _read_text(raw: str) -> Reading:
     whole = _bare(clean(raw))
     option, marked, beside = _option(whole)
     named = _NAME.fullmatch(whole)
-    text = _bare(named["rest"].strip()) if named else whole
+    text = _SET_OF.sub(r"\1", _bare(named["rest"].strip()) if named else whole)
+    text = as_intervals(text)
     synonym = _synonym(text)
     text = synonym or text
     number, unit = measured(text) or (None, None)
@@ -150,8 +156,9 @@ def _bare(text: str) -> str:
 
 def _truth(text: str) -> bool | None:
     words = unwrapped(text).strip(" *.!").lower()
-    first = re.match(r"(true|false|yes|no)\s*[,.:;-]", words)
-    words = first[1] if first else words
+    said = re.match(r"(true|false|yes|no)\s*[,.:;-]", words)
+    said = said or re.fullmatch(r"(?:(?:the|this) )?(?:statement|claim|answer|it|this|that) is (\w+(?: \w+)?)", words)
+    words = said[1] if said else words
     return True if words in _TRUE else False if words in _FALSE else None
 
 
@@ -162,6 +169,7 @@ def _option(text: str) -> tuple[str | None, bool, str]:
         return None, False, ""
     rest, marked = found["rest"], bool(found["close"] or found["said"])
     loose = rest and (not found["close"] or (found["open"] and rest[0] != " "))
+    loose = loose or re.match(r"\s*(?:,|and\b|or\b|&)", rest)
     if loose or (found["open"] and found["close"] != ")"):
         return None, False, ""
     return found["letter"].upper() if marked else found["letter"], marked, rest.strip()
@@ -183,6 +191,8 @@ def _items(text: str) -> tuple[tuple[Reading, ...] | None, str]:
     if not fence and re.search(r"\\(?:cup|cap)|<|>", text):
         return None, ""
     parts = split(_AND.sub(",", inner)) if inner else []
+    if fence in ("", "[]") and re.fullmatch(r"-?[\d.]+(?: +-?[\d.]+)+", inner):  # as numpy prints
+        parts = inner.split()
     if len(parts) == 1 and not fence and (both := _plus_minus(inner)):
         parts = both
     if "" in parts or (len(parts) < 2 and fence not in ("[]", "{}")):
@@ -193,6 +203,7 @@ def _items(text: str) -> tuple[tuple[Reading, ...] | None, str]:
 def _opened(text: str) -> tuple[str, str]:
     r"""The inside of brackets around the whole text, and what they are; `\{` counts as `{`."""
     text = text.replace("\\{", "{").replace("\\}", "}").replace("\\langle", "(").replace("\\rangle", ")")
+    text = re.sub(r"^<(.*,.*)>$", r"(\1)", text)
     fence = text[:1] + text[-1:]
     if fence in ("()", "[]", "(]", "[)", "{}") and balanced(text, 0) == len(text) - 1:
         return text[1:-1].strip(), fence

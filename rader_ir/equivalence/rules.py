@@ -71,7 +71,18 @@ def judge(a: Reading, b: Reading, tolerance: Fraction, algebra: Algebra) -> Verd
         if decision is not None:
             return decision if isinstance(decision, Verdict) else Verdict(decision, rule)
     equation = "=" in a.text or "=" in b.text  # then the name of the other is a part of it
-    return algebra(a.whole or a.text, b.whole or b.text) if equation else algebra(a.text, b.text)
+    if equation:
+        return algebra(a.whole or a.text, b.whole or b.text)
+    return algebra(*_in_one_unit(a, b))
+
+
+def _in_one_unit(a: Reading, b: Reading) -> tuple[str, str]:
+    r"""The formulas, each times the size of its unit where these differ: \pi/4 radians against 45 degrees."""
+    first, second = (one.number.formula if one.number else one.text for one in (a, b))
+    if not a.unit or not b.unit or a.unit == b.unit:
+        return first, second
+    ratio = a.unit.factor / b.unit.factor
+    return rf"({first}) \cdot \frac{{{ratio.numerator}.0}}{{{ratio.denominator}}}", second
 
 
 def _texts(a: Reading, b: Reading) -> bool | None:
@@ -112,10 +123,8 @@ def _names(a: Reading, b: Reading) -> bool | None:
 
 
 def _units(a: Reading, b: Reading) -> bool | None:
-    """False for different quantities, or for different units of formulas, whose sizes are not known here."""
-    if a.unit is None or b.unit is None or a.unit == b.unit:
-        return None
-    return None if a.unit.powers == b.unit.powers and a.number and b.number else False
+    """False for different quantities."""
+    return False if a.unit and b.unit and a.unit.powers != b.unit.powers else None
 
 
 def _numbers(a: Reading, b: Reading, tolerance: Fraction) -> bool | None:

@@ -114,7 +114,7 @@ def read_unit(text: str) -> Unit | None:
 
 
 def _plain(text: str) -> str:
-    text = re.sub(r"\\(?:text|mathrm|textrm|mbox|rm|,|;|:|!|\s)|[{}~]", " ", text.replace(r"\%", "%"))
+    text = re.sub(r"\\(?:text|mathrm|textrm|mbox|rm|,|;|:|!|\s)|[{}()~]", " ", text.replace(r"\%", "%"))
     text = re.sub(r"\\cdot|\*|-(?=[a-z])", " ", text.lower().replace(r"\$", "$").strip().rstrip("."))
     text = re.sub(r"\^\s*\\circ\s*([cf])\b", r"^\\circ_\1", text)
     text = re.sub(r"\b(?:square|sq\.?) (\w+)|\b(?:cubic|cu\.?) (\w+)", _power_word, text)

@@ -17,6 +17,7 @@ from math_verify import LatexExtractionConfig, parse, verify
 
 MEMORY = 4 << 30  # bytes of address space; 9^(9^9) ends with an error here, not with a dead machine
 _DIGITS, _EXACT = 30, sympy.Float("1e-20")
+_LARGEST = sympy.Float("1e1000")  # numbers up to here are compared to the last digit
 
 
 def compare(a: str, b: str, tolerance: float) -> bool | None:
@@ -31,6 +32,10 @@ def compare(a: str, b: str, tolerance: float) -> bool | None:
     x, y = _value(first), _value(second)
     if x is not None and y is not None:
         rounded = first.has(sympy.Float) or second.has(sympy.Float)
+        if not rounded and max(abs(x), abs(y)) < _LARGEST:
+            exact = first.doit(), second.doit()
+            if all(isinstance(number, sympy.Rational) for number in exact):
+                return exact[0] == exact[1]
         return bool(abs(x - y) <= max(abs(x), abs(y)) * (tolerance if rounded else _EXACT))
     return _same(first, second) or _same(second, first)
 
