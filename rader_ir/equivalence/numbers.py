@@ -37,7 +37,7 @@ _SCALES = {
     **{"tenth": Fraction(1, 10), "hundredth": Fraction(1, 100)},
 }
 _SCALE = re.compile(rf"[\s-]*({'|'.join(_SCALES)})s?\b", re.I)
-_WORD = re.compile(r"(?:\\text\{\s*)?([a-z]+)\b(?:[ -]([a-z]+)\b)?", re.I)
+_WORD = re.compile(r"([a-z]+)\b(?:[ -]([a-z]+)\b)?", re.I)
 _OPERATIONS = "squared|cubed|factorial|times|plus|minus|over|choose|root|mod|or|and"
 _THINGS = re.compile(rf"\s+(?!(?:{_OPERATIONS})\b)[a-z]{{3,}}(?:[ -][a-z]{{2,}})*", re.I)
 _GROUP = r"\\text\{[^{}]*\}"
@@ -91,13 +91,13 @@ def measured(text: str) -> tuple[Number, Unit | None] | None:
 
 def _digits(text: str) -> str:
     """A number word at the start, zero to ninety-nine, in digits."""
-    found = _WORD.match(text)
+    plain = unwrapped(text)
+    found = _WORD.match(plain)
     if not found or found[1].lower() not in _WORDS:
         return text
     tens, ones = _WORDS[found[1].lower()], _WORDS.get((found[2] or "").lower(), 0)
     both = tens >= 20 and 0 < ones < 10
-    rest = text[found.end(2) if both else found.end(1) :]
-    return f"{tens + ones if both else tens} {unwrapped(rest.replace('}', '', 1) if '{' not in rest else rest)}".strip()
+    return f"{tens + ones * both} {plain[found.end(2 if both else 1) :]}".strip()
 
 
 def _without_currency(text: str) -> tuple[str, str]:
