@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import ssl
 import sys
 import threading
 from collections import Counter
@@ -25,6 +26,7 @@ class Fault:
     `kind` is "status" (answers `status`, `message`, `code`, `headers`), "hang" (never answers), "drop" (closes the connection
     without a word), "short" (closes it in the middle of the body), "cut" (a whole body of cut-off JSON), "empty" (no text),
     "endless" (a body that never ends), "length" (text that ran into max_tokens), "filter", or "raw" (`message` is the body).
+    Two are no faults: "chunked" (a good answer in pieces) and "leave" (a good answer, after which the connection closes).
     """
 
     kind: str
@@ -50,6 +52,7 @@ class LMServer:
         models: ids that `/v1/models` lists; None makes that path a 404, as some servers do.
         latency: seconds that an answer takes.
         slots: answers under way at a time; others wait.
+        tls: a context with a certificate makes it an https server on localhost.
         logprobs: of the first token of an answer, by token, given where a request asks for them.
     """
 
@@ -59,6 +62,7 @@ class LMServer:
     latency: float = 0.0
     slots: int = 1024
     logprobs: dict[str, float] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> "LMServer":
         self.requests: list[dict] = []
@@ -79,7 +83,7 @@ class LMServer:
     @property
     def url(self) -> str:
         """The base URL, as clients of OpenAI's interface want it."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"https://localhost:{self.port}/v1" if self.tls else f"http://127.0.0.1:{self.port}/v1"
 
     def _serve(self, ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
@@ -88,7 +92,7 @@ class LMServer:
 
     async def _until_stopped(self, ready: threading.Event) -> None:
         self._stop, self._free, self._open = asyncio.Event(), asyncio.Semaphore(self.slots), set()
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1024)
+        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1024, ssl=self.tls)
         self.port = server.sockets[0].getsockname()[1]
         ready.set()
         await self._stop.wait()
@@ -157,7 +161,9 @@ class LMServer:
             writer.write(_head(200, len(whole)) + whole[: len(whole) // 2])
             await writer.drain()
             return False
-        return await _send_bytes(writer, 200, whole)
+        if kind == "chunked":
+            return await _send_in_pieces(writer, whole)
+        return await _send_bytes(writer, 200, whole) and kind != "leave"
 
     def _completion(self, body: dict, kind: str) -> dict:
         text = "" if kind == "empty" else self.answer(body)
@@ -186,8 +192,23 @@ async def _send_bytes(writer, status: int, body: bytes, headers=()) -> bool:
     return True
 
 
+_CHUNKED = b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def _send_in_pieces(writer, body: bytes) -> bool:
+    writer.write(_CHUNKED)
+    for start in range(0, len(body), 20):
+        piece = body[start : start + 20]
+        writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        await writer.drain()
+        await asyncio.sleep(0)
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
+    return True
+
+
 async def _stream_for_ever(writer) -> bool:
-    writer.write(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    writer.write(_CHUNKED)
     while True:
         writer.write(b"400\r\n" + b" " * 1024 + b"\r\n")
         await writer.drain()

@@ -34,7 +34,7 @@ EVERYWHERE = {*sys.stdlib_module_names, *PACKAGES, "numpy"}
 LIBRARIES = {
     0: {"ir_measures", "ir_datasets", "tqdm"},
     1: {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "faiss", "bm25s", "Stemmer", "regex"}
-    | {"httpx", "vllm", "math_verify", "pandas", "scipy", "matplotlib"},
+    | {"httpcore", "vllm", "math_verify", "pandas", "scipy", "matplotlib"},
     2: set(),
     3: {"sentence_transformers", "peft", "trl", "accelerate", "datasets"},
 }

@@ -5,9 +5,12 @@ request and the number of the attempt.
 """
 
 import asyncio
+import base64
 import json
 import math
+import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -15,7 +18,7 @@ from email.utils import formatdate
 
 import pytest
 
-pytest.importorskip("httpx")
+pytest.importorskip("httpcore")
 
 from rader_ir.lm import Failure, Reply, Sampling, open_lm
 from rader_ir.lm.server import Server
@@ -308,6 +311,67 @@ async def _open(url, model, **options):
         pass
 
 
+def test_an_answer_in_pieces_is_one():
+    with LMServer(fault=always(Fault("chunked"))) as server:
+        replies, lm = ask(server, "a", "b", concurrency=1)
+    assert [reply.text for reply in replies] == [expected("a"), expected("b")] and lm.meter.retried == {}
+
+
+def test_a_connection_that_the_server_closed_is_opened_anew_without_a_retry():
+    async def run(server):
+        async with Server(server.url, MODEL, concurrency=1, retries=0) as lm:
+            texts = []
+            for prompt in "abc":
+                texts.append((await lm.generate(prompt, sampling=SAMPLING, seed=7)).text)
+                await asyncio.sleep(0.2)  # for the end of the connection to arrive
+            return texts
+
+    with LMServer(fault=always(Fault("leave"))) as server:
+        assert asyncio.run(run(server)) == [expected(prompt) for prompt in "abc"]
+
+
+def test_a_proxy_is_gone_through_with_its_login():
+    """The host has no address, so what answers is the proxy, which here is the server itself."""
+    with LMServer() as server:
+        proxy = f"http://me:p%40ss@127.0.0.1:{server.port}"
+
+        async def run():
+            async with Server("http://model.invalid:8000/v1", MODEL, proxy=proxy) as lm:
+                return await lm.generate("p", sampling=SAMPLING, seed=7)
+
+        assert asyncio.run(run()).text == expected("p")
+    assert server.headers[0]["host"] == "model.invalid:8000"
+    assert base64.b64decode(server.headers[0]["proxy-authorization"].removeprefix("Basic ")) == b"me:p@ss"
+
+
+def test_the_environments_proxy_is_for_other_hosts_only(monkeypatch):
+    """First a proxy that is not there, which a loopback address must not need; then one that another host needs."""
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with LMServer() as server:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        assert ask(server, "p")[0][0].text == expected("p")
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
+        asyncio.run(_open("http://model.invalid/v1", MODEL))
+
+
+def test_an_encrypted_server_is_trusted_only_if_its_certificate_is(tmp_path, monkeypatch):
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl here to make a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+    subprocess.run(command, capture_output=True, check=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with LMServer(tls=tls) as server:
+        with pytest.raises(ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+            ask(server, "p")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        replies, _ = ask(server, *map(str, range(20)), concurrency=4)
+    assert [reply.text for reply in replies] == [expected(str(n)) for n in range(20)]
+
+
 def test_no_endpoint_is_told_at_once():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -351,6 +415,14 @@ def test_a_client_that_is_not_connected_says_so():
     lm = Server("http://127.0.0.1:1/v1", MODEL)
     with pytest.raises(RuntimeError, match="use it inside `async with`"):
         asyncio.run(lm.generate("p", sampling=SAMPLING, seed=0))
+
+
+def test_a_key_that_cannot_be_sent_is_refused():
+    for key in ("sesame\n", "clé", "a\nb"):
+        with pytest.raises(
+            ValueError, match="the API key holds a line break, a blank at an end or a sign beyond ASCII"
+        ):
+            asyncio.run(_open("http://127.0.0.1:1/v1", MODEL, api_key=key))
 
 
 def test_the_key_is_not_shown():
@@ -417,11 +489,11 @@ def test_addresses_open_what_they_name():
         open_lm("local:/models/a", model="b")
 
 
-@pytest.mark.parametrize("library, module", [("httpx", "server"), ("vllm", "vllm")])
+@pytest.mark.parametrize("library, module", [("httpcore", "server"), ("vllm", "vllm")])
 def test_a_missing_library_is_named_with_its_remedy(library, module):
     script = f"import sys; sys.modules[{library!r}] = None\nfrom rader_ir.lm import open_lm\n"
     script += "import asyncio\nasync def run():\n    async with open_lm("
-    script += "'http://127.0.0.1:1/v1', model='m'" if library == "httpx" else "'vllm:/nowhere'"
+    script += "'http://127.0.0.1:1/v1', model='m'" if library == "httpcore" else "'vllm:/nowhere'"
     script += "): pass\nasyncio.run(run())"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (
@@ -430,6 +502,6 @@ def test_a_missing_library_is_named_with_its_remedy(library, module):
 
 
 def test_the_protocols_load_no_model_library():
-    script = "import sys, rader_ir.lm; print([n for n in ('torch', 'transformers', 'httpx') if n in sys.modules])"
+    script = "import sys, rader_ir.lm; print([n for n in ('torch', 'transformers', 'httpcore') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -80,18 +80,17 @@ class Server:
         self.url, self.model, self.concurrency, self.timeout = url, model, concurrency, timeout
         self.retries, self.answer_retries = retries, answer_retries
         self.pause, self.longest_pause, self.seed = pause, longest_pause, seed
-        self.extra = dict(extra or {})
+        self.api_key, self.proxy, self.largest, self.extra = api_key, proxy, largest, dict(extra or {})
         self.identity = json.dumps(["server", model, self.extra], sort_keys=True)
         self.meter = Meter(prices)
-        options = dict(slots=concurrency, api_key=api_key, proxy=proxy, largest=largest, meter=self.meter)
-        self._connect = partial(Connections, url, **options)
         self._connections: Connections | None = None
 
     def __repr__(self) -> str:
         return f"Server({self.url!r}, {self.model!r}, concurrency={self.concurrency})"
 
     async def __aenter__(self) -> "Server":
-        self._connections = self._connect()
+        options = dict(slots=self.concurrency, api_key=self.api_key, proxy=self.proxy, largest=self.largest)
+        self._connections = Connections(self.url, **options, meter=self.meter)
         try:
             await self.check()
         except BaseException:
