@@ -17,6 +17,7 @@ from transformers import (
     LlamaModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen2ForCausalLM,
     Qwen2ForSequenceClassification,
     Qwen2Model,
 )
@@ -65,6 +66,26 @@ def qwen2(folder: Path, *, eos="<|im_end|>", pad="<|endoftext|>", labels: int | 
     """A two-layer Qwen2: an encoder, or with `labels` a classification head. gte-Qwen2 has eos == pad."""
     tokenizer = qwen2_tokenizer(eos=eos, pad=pad)
     return _save(folder, tokenizer, Qwen2Config, Qwen2Model, Qwen2ForSequenceClassification, labels, seed, config)
+
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def qwen2_chat(folder: Path, *, seed=0, **config) -> Path:
+    """A two-layer Qwen2 that writes, with the template of its conversations and its two end tokens, as Qwen2.5-Instruct has."""
+    tokenizer = qwen2_tokenizer()
+    tokenizer.chat_template = CHAT_TEMPLATE
+    torch.manual_seed(seed)
+    shape = {**SHAPE, "vocab_size": len(tokenizer), "num_key_value_heads": 2, **config}
+    model = Qwen2ForCausalLM(Qwen2Config(**shape)).eval()
+    ids = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
+    model.generation_config.update(eos_token_id=ids, do_sample=True, repetition_penalty=1.3, top_k=2, temperature=0.7)
+    model.save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)
+    return Path(folder)
 
 
 def qwen2_tokenizer(*, eos="<|im_end|>", pad="<|endoftext|>", **options) -> PreTrainedTokenizerFast:

@@ -1,0 +1,81 @@
+"""Language models as systems use them: two protocols, and back-ends that keep them.
+
+A back-end is a server with OpenAI's interface (`server`), an instruct model through transformers (`local`) or vLLM in this
+process (`vllm`); `cache` puts a file of earlier replies before any of them. A failure of a model is a value with a kind
+(`replies`), which is counted (`meter`); an exception is kept for what no retry can mend: no server there, a model that it lacks.
+"""
+
+from pathlib import Path
+
+from rader_ir.lm.meter import Meter
+from rader_ir.lm.replies import Failure, Generates, Message, Outcome, Reply, Sampling, ScoresTokens, TokenScores
+
+__all__ = [
+    "Failure",
+    "Generates",
+    "Message",
+    "Meter",
+    "Outcome",
+    "Reply",
+    "Sampling",
+    "ScoresTokens",
+    "TokenScores",
+    "open_lm",
+]
+
+LOCAL, VLLM = "local:", "vllm:"
+
+
+def open_lm(
+    where: str,
+    *,
+    model: str | None = None,
+    api_key: str | None = None,
+    concurrency: int = 64,
+    prices: tuple[float, float] = (0.0, 0.0),
+    cache: str | Path | None = None,
+):
+    """A language model by its address, to be entered by `async with`, which is when it is looked for.
+
+    Args:
+        where: the base URL of a server (`http://127.0.0.1:8000/v1`), `local:` or `vllm:` with a folder or a name on the hub.
+        model: the name under which a server has it; only for URLs, and needed there.
+        api_key: sent to a server as bearer token.
+        concurrency: calls under way at a time; in this process, replies of one batch.
+        prices: of a million tokens read and of a million tokens written, in any currency.
+        cache: file of earlier replies; made if it is not there.
+
+    Raises:
+        ValueError: an address of no known kind, a URL without model, or a model beside `local:` and `vllm:`.
+        ModuleNotFoundError: the library of this back-end is not installed.
+    """
+    lm = _open(where, model, api_key, concurrency, prices)
+    if cache is None:
+        return lm
+    from rader_ir.lm.cache import Cached
+
+    return Cached(lm, cache)
+
+
+def _open(where, model, api_key, concurrency, prices):
+    if where.startswith(("http://", "https://")):
+        from rader_ir.lm.server import Server
+
+        if not model:
+            raise ValueError(
+                f"no model was named for {where}; name one that the server has, as its {where}/models lists it"
+            )
+        return Server(where, model, api_key=api_key, concurrency=concurrency, prices=prices)
+    kind = next((kind for kind in (LOCAL, VLLM) if where.startswith(kind)), None)
+    if kind is None:
+        raise ValueError(f"language model {where!r} is of no known kind; give http://…/v1, local:FOLDER or vllm:FOLDER")
+    path = where.removeprefix(kind)
+    if model:
+        raise ValueError(f"model {model!r} was named beside {where!r}, which names one itself; leave one of them out")
+    if kind == LOCAL:
+        from rader_ir.lm.local import Local
+
+        return Local(path, batch_size=concurrency, prices=prices)
+    from rader_ir.lm.vllm import Vllm
+
+    return Vllm(path, batch_size=concurrency, prices=prices)
