@@ -70,8 +70,9 @@ def test_a_toy_set_is_learned_by_heart(request, tmp_path, base, changed):
     checkpoint = base if base == "minilm" else request.getfixturevalue(base)
     folder = train_reranker(options(checkpoint, **changed), examples=learned, out=tmp_path / "made", dev=learned)
     assert all(scores.argmax() == 0 for scores in own_scores(folder, learned))
-    measured = log_of(folder, "dev_nDCG@10")
-    assert max(measured) == 1 and measured[0] < 0.9
+    assert (
+        max(log_of(folder, "dev_nDCG@10")) == 1
+    )  # at first a new head's scores are all but equal, and rounding ranks them
     assert log_of(folder)[-1] < 0.3 < log_of(folder)[0]  # log(3) = 1.1 is what guessing among three costs
 
 
