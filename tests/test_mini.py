@@ -14,9 +14,10 @@ from rader_ir.encoder import Encoder
 from rader_ir.train.memory import MemoryGroups
 from rader_ir.train.mini import RECIPES, RETRIEVER_OPTIONS, train_mini
 from rader_ir.train.mini_examples import GROUP, candidates, dev_examples, reranker_examples, retriever_examples
-from rader_ir.train.mini_sources import DEV, Query, Task, pieces, read_tasks, read_texts
+from rader_ir.train.mini_sources import DEV, Query, Task, pieces, read_tasks, short_texts
 from rader_ir.train.teacher import DENSE, WORDS, Vectors, standardised, view
 from tests import mini_folder
+from tests.toy_training import broken_off
 
 COUNT = 20
 
@@ -65,7 +66,7 @@ def test_nothing_of_a_test_or_development_query_is_learned(sources):
         f"A{i}" for i in range(COUNT, COUNT + 3)
     }
     assert cited.isdisjoint(doc_id for query in by_name["scifact-titles"].queries for doc_id in query.relevant)
-    short = {text for task in read_texts(sources, seed=3) for text in task.docs.values()}
+    short = {text for task in short_texts(sources, train, dev, 3) for text in task.docs.values()}
     assert short and short.isdisjoint(piece for text in held | tested for piece in pieces(text))
     assert short & {piece for query in by_name["stacks"].queries for piece in pieces(query.text)}
     assert not any(
@@ -189,19 +190,8 @@ def test_a_call_that_was_broken_off_goes_on_with_the_same_examples(sources, tmp_
     monkeypatch.setitem(RECIPES, MINI_RETRIEVER, replace(RETRIEVER_OPTIONS, save_steps=1, eval_steps=9))
     monkeypatch.setattr("rader_ir.train.mini.RETRIEVER_OPTIONS", RECIPES[MINI_RETRIEVER])
     (unbroken,) = train_mini(sources, tmp_path / "unbroken", **given)
-    read, count = MemoryGroups.read, 0
-
-    def broken(self, rows):
-        nonlocal count
-        count += 1
-        if count == 3:
-            raise KeyboardInterrupt
-        return read(self, rows)
-
-    monkeypatch.setattr(MemoryGroups, "read", broken)
-    with pytest.raises(KeyboardInterrupt):
+    with broken_off(MemoryGroups, batch=3):
         train_mini(sources, tmp_path / "made", **given)
-    monkeypatch.setattr(MemoryGroups, "read", read)
     monkeypatch.setattr("rader_ir.train.mini.retriever_examples", None)
     (resumed,) = train_mini(sources, tmp_path / "made", **given)
     one, other = (load_file(folder / "adapter_model.safetensors") for folder in (unbroken, resumed))

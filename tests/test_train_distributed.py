@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from rader_ir.train.callbacks import read_log
@@ -29,11 +28,8 @@ def two(tiny_qwen2, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("name", worker.PIECES)
-def test_two_processes_are_one(tiny_qwen2, tmp_path, two, name):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def test_two_processes_are_one(one_thread, tiny_qwen2, tmp_path, two, name):
     one = worker.train(tmp_path / name, tiny_qwen2, worker.PIECES[name])
-    torch.set_num_threads(threads)
     for figure in ("loss", "grad_norm", "dev_nDCG@10"):
         found, wanted = (
             [line[figure] for line in read_log(folder / "training" / "log.jsonl") if figure in line]

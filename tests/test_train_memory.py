@@ -18,15 +18,9 @@ from rader_ir.train.runtime import Diverged
 from rader_ir.train.settings import RetrieverOptions
 from tests.test_train_retriever import right_first
 from tests.test_train_runtime import same
-from tests.toy_training import QUICK, examples
+from tests.toy_training import QUICK, broken_off, examples
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def options(base, **changed) -> RetrieverOptions:
@@ -163,20 +157,10 @@ def test_a_toy_set_is_learned_by_heart(tiny_qwen2, tmp_path, precision):
     assert right_first(train_retriever(made, examples=learned, out=tmp_path / "made", dev=learned), learned) == 1
 
 
-def test_a_run_that_is_broken_off_ends_with_equal_weights(tiny_qwen2, tmp_path, monkeypatch):
+def test_a_run_that_is_broken_off_ends_with_equal_weights(tiny_qwen2, tmp_path):
     made = options(tiny_qwen2, epochs=3, batch_size=4, lora_dropout=0.2, save_steps=2, negatives=1)
     unbroken = train_retriever(made, examples=taught(), out=tmp_path / "unbroken")
-    read, count = MemoryGroups.read, 0
-
-    def broken(self, rows):
-        nonlocal count
-        count += 1
-        if count == 10:
-            raise KeyboardInterrupt
-        return read(self, rows)
-
-    monkeypatch.setattr(MemoryGroups, "read", broken)
-    with pytest.raises(KeyboardInterrupt):
+    with broken_off(MemoryGroups, batch=10):
         train_retriever(made, examples=taught(), out=tmp_path / "made")
     resumed = train_retriever(made, examples=taught(), out=tmp_path / "made")
     assert same(resumed, unbroken)

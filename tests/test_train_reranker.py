@@ -32,12 +32,7 @@ QUERIES = ["what is prime 0?", "prove it"]
 DOCS = [["the prime 0 is a thing", "x", "the determinant of a product " * 40], ["", *tiny.SENTENCES]]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def options(checkpoint, **changed) -> RerankerOptions:

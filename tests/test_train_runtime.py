@@ -23,18 +23,12 @@ from rader_ir.train.runtime import WEIGHTS, Diverged
 from rader_ir.train.settings import RetrieverOptions
 from tests import tiny
 from tests import train_kill_worker as worker
-from tests.toy_training import QUICK, examples
+from tests.toy_training import QUICK, broken_off, examples
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """For the whole module: another number of threads rounds sums another way, and `unbroken` is made only once."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def options(base, **changed) -> RetrieverOptions:
@@ -67,7 +61,7 @@ def disk_of(size: int):
 
 
 @pytest.fixture(scope="module")
-def unbroken(tiny_qwen2, tmp_path_factory) -> Path:
+def unbroken(one_thread, tiny_qwen2, tmp_path_factory) -> Path:
     return worker.train(tmp_path_factory.mktemp("unbroken") / "made", tiny_qwen2)
 
 
@@ -87,8 +81,8 @@ def test_a_run_killed_in_its_middle_ends_with_equal_weights(tiny_qwen2, tmp_path
 
 def test_what_a_kill_leaves_of_a_state_is_passed_over(tiny_qwen2, tmp_path, unbroken):
     """The half-written state of step 4 lies beside the whole one of step 3, and a line of the log is cut."""
-    with pytest.raises(KeyboardInterrupt):
-        _interrupted(tmp_path / "made", tiny_qwen2, batch=7)
+    with broken_off(Groups, batch=7):
+        worker.train(tmp_path / "made", tiny_qwen2)
     run = RunFolder(tmp_path / "made")
     half = run.staging / "checkpoint-4"
     half.mkdir(parents=True)
@@ -96,24 +90,6 @@ def test_what_a_kill_leaves_of_a_state_is_passed_over(tiny_qwen2, tmp_path, unbr
     with (run.training / "log.jsonl").open("a") as file:
         file.write('{"step": 4, "lo')
     assert same(worker.train(run.out, tiny_qwen2), unbroken)
-
-
-def _interrupted(out, base, batch: int):
-    count = 0
-    read = Groups.read
-
-    def watched(self, rows):
-        nonlocal count
-        count += 1
-        if count == batch:
-            raise KeyboardInterrupt
-        return read(self, rows)
-
-    Groups.read = watched
-    try:
-        worker.train(out, base)
-    finally:
-        Groups.read = read
 
 
 def test_a_disk_that_is_full_leaves_the_older_state(tiny_qwen2, tmp_path, monkeypatch, unbroken):

@@ -1,5 +1,10 @@
 """Examples small enough to be learned by heart, and options that do so in seconds."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
 from rader_ir.examples import Example, Passage
 
 THINGS = [
@@ -29,3 +34,23 @@ QUICK = dict(
     gradient_checkpointing=False,
     piece_size=None,
 )
+
+
+@contextmanager
+def broken_off(groups: type, *, batch: int) -> Iterator[None]:
+    """What is done in it ends by Ctrl-C when `groups` is about to read its batch of that number, from 1."""
+    read, count = groups.read, 0
+
+    def watched(self, rows):
+        nonlocal count
+        count += 1
+        if count == batch:
+            raise KeyboardInterrupt
+        return read(self, rows)
+
+    groups.read = watched
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        groups.read = read

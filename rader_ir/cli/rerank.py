@@ -36,20 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Reranks and writes."""
-    if args.max_length and args.system == "biencoder":
-        raise ValueError(
-            "--max-length is for models that read query and document together; with --system biencoder give "
-            "--max-query-length or --max-doc-length"
-        )
+    reranker = opened(args, passage_length=args.passage_length, passage_stride=args.passage_stride)
     queries, excluded = read_queries(args.queries, fields=args.query_fields)
-    reranker = open_reranker(
-        args.system,
-        passage_length=args.passage_length,
-        passage_stride=args.passage_stride,
-        **options.model_options(args),
-        instruction=options.instruction(args),
-        verbose=args.system in GROUP_SIZES and not args.quiet,
-    )
     reranked = rerank_file(
         read_run(args.run),
         queries,
@@ -67,3 +55,18 @@ def run(args: argparse.Namespace) -> dict:
         "truncated": reranker.truncated,
         "out": args.out,
     }
+
+
+def opened(args: argparse.Namespace, **more):
+    """The reranker that the words of a call name; `more` is for `open_reranker`.
+
+    Raises:
+        ValueError: a length of pairs for a system that reads none.
+    """
+    if args.max_length and args.system == "biencoder":
+        raise ValueError(
+            "--max-length is for models that read query and document together; with --system biencoder give "
+            "--max-query-length or --max-doc-length"
+        )
+    given = {**options.model_options(args), "instruction": options.instruction(args)}
+    return open_reranker(args.system, **more, **given, verbose=args.system in GROUP_SIZES and not args.quiet)

@@ -7,9 +7,9 @@ it is made again.
 import argparse
 
 from rader_ir.cli import options
-from rader_ir.cli.rerank import GROUP_SIZES
+from rader_ir.cli.rerank import GROUP_SIZES, opened
 from rader_ir.examples import read_examples
-from rader_ir.rerank import SYSTEMS, open_reranker
+from rader_ir.rerank import SYSTEMS
 from rader_ir.rerank_file import GROUP_SIZE
 from rader_ir.teach import teach
 
@@ -25,20 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Scores and writes."""
-    if args.max_length and args.system == "biencoder":
-        raise ValueError(
-            "--max-length is for models that read query and document together; with --system biencoder give "
-            "--max-query-length or --max-doc-length"
-        )
+    reranker = opened(args)
     examples = read_examples(args.examples)
     if not examples:
         raise ValueError(f"{args.examples} holds no examples")
-    reranker = open_reranker(
-        args.system,
-        **options.model_options(args),
-        instruction=options.instruction(args),
-        verbose=args.system in GROUP_SIZES and not args.quiet,
-    )
     size = GROUP_SIZES.get(args.system, GROUP_SIZE)
     taught = teach(examples, reranker, args.out, group_size=size, verbose=not args.quiet)
     passages = sum(len(example.positives) + len(example.negatives) for example in taught)

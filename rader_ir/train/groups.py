@@ -14,19 +14,18 @@ from rader_ir.examples import Example, Passage
 from rader_ir.runs import Qrels
 from rader_ir.tokens import TextTokens
 from rader_ir.train import sampling
-from rader_ir.train.pairs import pair_ids, pair_inputs
+from rader_ir.train.pairs import by_length, pair_ids, pair_inputs
 from rader_ir.train.runtime import ROWS
 from rader_ir.train.settings import TAUGHT, RerankerOptions
 
 PIECES, ORDER, TEACHER = "pieces", "order", "teacher"  # of a batch, see `Groups.read`
-_PIECES = 4  # forward passes of a batch; pairs of similar length share one, which saves most of the padding
 
 
 class Groups:
     """Rows to batches: groups of 1 + n candidates, the positive first.
 
     Args:
-        examples: row r is example r mod n in epoch r div n.
+        examples: rows are theirs, as `sampling.taken` reads them.
         tokens: the text path of the base.
         options: number of negatives, seed, loss.
     """
@@ -36,13 +35,12 @@ class Groups:
 
     def name(self, row: int) -> str:
         """The query_id of a row."""
-        return repr(self.examples[row % len(self.examples)].query_id)
+        return sampling.row_name(self.examples, row)
 
     def candidates(self, row: int) -> list[Passage]:
         """A row's positive and its negatives."""
-        epoch, place = divmod(row, len(self.examples))
-        wanted = {"seed": self.options.seed, "epoch": epoch, "negatives": self.options.negatives}
-        positive, negatives = sampling.choose(self.examples[place], **wanted)
+        wanted = {"seed": self.options.seed, "negatives": self.options.negatives}
+        _, positive, negatives = sampling.taken(self.examples, row, **wanted)
         return [positive, *negatives]
 
     def read(self, rows: list[int]) -> dict:
@@ -57,12 +55,11 @@ class Groups:
         queries = [self.examples[row % len(self.examples)].query for row in rows]
         pairs = [(query, passage.text) for query, group in zip(queries, groups, strict=True) for passage in group]
         ids = pair_ids(self.tokens, *zip(*pairs, strict=True))
-        by_length = np.argsort(-ids.lengths, kind="stable")
         # equally many on every device: some kinds of distributed training take each forward pass together
-        parts = np.array_split(by_length, min(_PIECES, len(groups[0])))
+        parts, order = by_length(ids.lengths, len(groups[0]))
         pad_id = self.tokens.tokenizer.pad_token_id
         batch = {ROWS: torch.tensor(rows), PIECES: [pair_inputs(ids, part, pad_id) for part in parts]}
-        batch[ORDER] = torch.from_numpy(np.argsort(by_length))
+        batch[ORDER] = order
         if self.options.loss in TAUGHT:
             batch[TEACHER] = torch.tensor([[passage.score for passage in group] for group in groups])
         return batch

@@ -19,10 +19,10 @@ from rader_ir.prompts import fill
 from rader_ir.train import losses, sampling
 from rader_ir.train.dev import pad
 from rader_ir.train.models import Base
+from rader_ir.train.pairs import by_length
 from rader_ir.train.runtime import ROWS, Diverged
 from rader_ir.train.settings import RetrieverOptions
 
-_PARTS = 4  # forward passes of a batch; texts of similar length share one, which saves most of the padding
 LABEL = "label"  # where sentence-transformers' trainer looks for what a loss takes beside the texts
 
 
@@ -147,7 +147,7 @@ class MemoryGroups:
     """Rows to the texts of a batch, whose queries are of one source, and where they stand among its documents.
 
     Args:
-        examples: row r is example r mod n in epoch r div n.
+        examples: rows are theirs, as `sampling.taken` reads them.
         base: whose text path writes and tokenises them.
         options: the number of negatives that are read with gradients, the weight of labels and the seed.
     """
@@ -158,7 +158,7 @@ class MemoryGroups:
 
     def name(self, row: int) -> str:
         """The query_id of a row."""
-        return repr(self.examples[row % len(self.examples)].query_id)
+        return sampling.row_name(self.examples, row)
 
     def read(self, rows: list[int]) -> dict:
         """The batch of q rows with d distinct documents.
@@ -171,22 +171,21 @@ class MemoryGroups:
         queries, docs, here = [], {}, [row % len(self.examples) for row in rows]
         checkpoint, name = self.tokens.checkpoint, self.documents.sources[here[0]]
         places = self.documents.places[name]
-        for row, place in zip(rows, here, strict=True):
-            example, epoch = self.examples[place], row // len(self.examples)
-            given = {"seed": self.options.seed, "epoch": epoch, "negatives": self.options.negatives}
-            positive, others = sampling.choose(example, **given)
+        wanted = {"seed": self.options.seed, "negatives": self.options.negatives}
+        for row in rows:
+            example, positive, others = sampling.taken(self.examples, row, **wanted)
             queries.append(fill(checkpoint.query_form, instruction="", text=example.query))
             docs |= {places[p.text]: fill(checkpoint.doc_form, text=p.text) for p in (positive, *others)}
         ids = [*self.tokens.texts(queries, checkpoint.max_query_length).rows]
         ids += self.tokens.texts(list(docs.values()), checkpoint.max_doc_length).rows
-        by_length = np.argsort([-len(each) for each in ids], kind="stable")
+        parts, order = by_length([len(each) for each in ids], len(ids))
         targets, out = self.documents.tables(here, self.options.label_weight)
         batch: dict = {ROWS: torch.tensor(rows)}
-        for i, part in enumerate(np.array_split(by_length, min(_PARTS, len(ids)))):
+        for i, part in enumerate(parts):
             padded = pad([ids[place] for place in part], self.tokens.tokenizer.pad_token_id)
             batch |= {f"part{i}_{key}": tensor for key, tensor in padded.items()}
         batch[LABEL] = {
-            "order": torch.from_numpy(np.argsort(by_length)),
+            "order": order,
             "places": torch.tensor(list(docs)),
             "candidates": self.documents.members[name],
             "targets": targets,

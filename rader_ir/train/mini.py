@@ -1,4 +1,4 @@
-"""The recipe of the mini checkpoints: LoRA adapters over all-MiniLM-L6-v2, trained on real data within an hour or so of a CPU.
+"""The recipe of the mini checkpoints: LoRA adapters over all-MiniLM-L6-v2, trained on real data, on a CPU if need be.
 
 `mini-retriever` learns all tasks of `rader_ir.train.mini_sources`, each against all documents that its teacher names;
 `mini-reranker` learns what a teacher, the finished `mini-retriever` among others, says of candidates near and far. Numbers here
@@ -16,13 +16,25 @@ from rader_ir.encoder import Encoder
 from rader_ir.examples import Example, read_examples, write_examples
 from rader_ir.train.card import CARD
 from rader_ir.train.mini_examples import GROUP, candidates, dev_examples, reranker_examples, retriever_examples
-from rader_ir.train.mini_sources import SOURCES, check_folder, digest, read_tasks, read_texts
+from rader_ir.train.mini_sources import SOURCES, check_folder, digest, read_tasks, short_texts
 from rader_ir.train.reranker import train_reranker
 from rader_ir.train.retriever import train_retriever
 from rader_ir.train.settings import Options, RerankerOptions, RetrieverOptions
 from rader_ir.train.teacher import Vectors
 
 BASE = SMALL_RETRIEVER
+
+_SHARED = dict(
+    label_weight=0.4,
+    learning_rate=1e-3,
+    lora_rank=16,
+    lora_alpha=32,
+    lora_dropout=0.0,
+    dropout=0.0,
+    precision="bfloat16",
+    gradient_checkpointing=False,
+    merged=False,
+)
 
 RETRIEVER_OPTIONS = RetrieverOptions(
     BASE,
@@ -39,20 +51,11 @@ RETRIEVER_OPTIONS = RetrieverOptions(
         "aqua": 0.5,
     },
     memory=True,
-    label_weight=0.4,
     temperature=0.05,
-    learning_rate=1e-3,
     warmup_steps=36,
-    lora_rank=16,
-    lora_alpha=32,
-    lora_dropout=0.0,
-    dropout=0.0,
-    precision="bfloat16",
-    gradient_checkpointing=False,
     eval_steps=180,
-    merged=False,
+    **_SHARED,
 )
-
 
 RERANKER_OPTIONS = RerankerOptions(
     BASE,
@@ -61,19 +64,11 @@ RERANKER_OPTIONS = RerankerOptions(
     negatives=sum(GROUP.values()),
     shares={"stacks-steps": 0.25, "scifact-titles": 0.5},
     loss="kl",
-    label_weight=0.4,
-    learning_rate=1e-3,
     warmup_steps=60,
-    lora_rank=16,
-    lora_alpha=32,
-    lora_dropout=0.0,
-    dropout=0.0,
-    precision="bfloat16",
-    gradient_checkpointing=False,
     max_doc_length=512,
     eval_steps=500,
     save_steps=100,
-    merged=False,
+    **_SHARED,
 )
 
 
@@ -164,7 +159,7 @@ class Job:
 
     def examples(self, name: str, make: Callable[[], list[Example]]) -> list[Example]:
         """What `make` gives, kept in a file of `out`: a run that goes on must have the same scores to the last digit."""
-        path = self.out / f"{name}.examples.{self.seed}.{digest(self.data)}.jsonl.gz"
+        path = self.out / f"{name}.examples.{self.seed}.{self.about['sources_sha256']}.jsonl.gz"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_examples(make(), path)
@@ -182,10 +177,10 @@ def _retriever(job: Job, folder: Path) -> None:
 def _reranker(job: Job, folder: Path) -> None:
     train, dev = read_tasks(job.data, job.seed)
     asked = [task for task in train if task.name != "stacks-cot"]  # half of such a text would be cut
-    tasks = [*read_texts(job.data, job.seed), *asked]
     teacher = job.out / MINI_RETRIEVER
     if not teacher.is_dir():
         raise FileNotFoundError(f"there is no {teacher}, the reranker's teacher; make both, or the retriever first")
+    tasks = [*short_texts(job.data, train, dev, job.seed), *asked]
     examples = job.examples(MINI_RERANKER, lambda: reranker_examples(tasks, job.vectors(teacher), job.seed))
     given = {"examples": examples, "dev": candidates(dev), "about": job.about, "verbose": job.verbose}
     train_reranker(job.options(RERANKER_OPTIONS), out=folder, **given)

@@ -59,7 +59,7 @@ def reranker_examples(tasks: Sequence[Task], vectors: Vectors, seed: int) -> lis
     over pairs is dear.
 
     Args:
-        tasks: of `read_tasks` and `read_texts`.
+        tasks: of `read_tasks` and `short_texts`.
         vectors: of the starting model.
         seed: of the draws.
     """

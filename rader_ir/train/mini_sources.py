@@ -142,16 +142,15 @@ def digest(folder: Path) -> str:
     return made.hexdigest()[:16]
 
 
-def read_texts(folder: str | Path, seed: int = 0) -> list[Task]:
+def short_texts(folder: Path, train: Sequence[Task], dev: Sequence[Task], seed: int) -> list[Task]:
     """Tasks without labels, for a teacher to label: sentences of each source, each asked for the others like it.
 
     None of them stands in a test or development query, or comes from an abstract that answers one of SciFact's.
 
     Args:
-        folder, seed: as of `read_tasks`, whose split they keep to.
+        folder, seed: as of `read_tasks`.
+        train, dev: what that gave.
     """
-    folder = Path(folder).expanduser()
-    train, dev = read_tasks(folder, seed)
     by_name = {task.name: task for task in train}
     texts: dict[str, list[str]] = {}
     hidden = {*test_queries(folder), *(query.text for task in dev for query in task.queries)}

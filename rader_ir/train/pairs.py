@@ -20,6 +20,8 @@ from rader_ir.tokens import Ids, TextTokens, for_each_batch
 
 logger = logging.getLogger(__name__)
 
+_PASSES = 4  # of a batch
+
 
 def pair_ids(tokens: TextTokens, queries: Sequence[str], docs: Sequence[str]) -> Ids:
     """Token ids of n queries and n documents, in the form and within the length of the finished checkpoint."""
@@ -34,6 +36,20 @@ def pair_inputs(ids: Ids, places: Sequence[int], pad_id: int) -> dict[str, torch
     """
     types = None if ids.segments is None else [ids.segments[i] for i in places]
     return padded(Pack([ids.rows[i] for i in places], torch.device("cpu"), types=types), pad_id)
+
+
+def by_length(lengths: Sequence[int], most: int) -> tuple[list[np.ndarray], torch.Tensor]:
+    """The places of n texts in the forward passes of a batch: those of similar length share one, which saves most of the padding.
+
+    Args:
+        lengths: of the texts, in tokens.
+        most: passes, of which there are four at most.
+
+    Returns:
+        The places of each pass, and int64 [n]: where each text is in all passes together.
+    """
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    return np.array_split(order, min(_PASSES, most)), torch.from_numpy(np.argsort(order))
 
 
 def score_ids(

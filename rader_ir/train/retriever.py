@@ -53,7 +53,7 @@ class Groups:
     """Rows to the texts of a batch: a query, its positive and its negatives of that epoch.
 
     Args:
-        examples: row r is example r mod n in epoch r div n.
+        examples: rows are theirs, as `sampling.taken` reads them.
         base: whose text path writes and tokenises them.
         options: the number of negatives and the seed.
     """
@@ -63,7 +63,7 @@ class Groups:
 
     def name(self, row: int) -> str:
         """The query_id of a row."""
-        return repr(self.examples[row % len(self.examples)].query_id)
+        return sampling.row_name(self.examples, row)
 
     def read(self, rows: list[int]) -> dict[str, torch.Tensor]:
         """`input_ids` and `attention_mask` of the columns that the loss takes, [q, T] each, and `rows`.
@@ -75,9 +75,7 @@ class Groups:
         checkpoint, wanted = self.tokens.checkpoint, self.options.negatives
         queries, positives, negatives = [], [], []
         for row in rows:
-            epoch, place = divmod(row, len(self.examples))
-            example = self.examples[place]
-            positive, others = sampling.choose(example, seed=self.options.seed, epoch=epoch, negatives=wanted)
+            example, positive, others = sampling.taken(self.examples, row, seed=self.options.seed, negatives=wanted)
             queries.append(fill(checkpoint.query_form, instruction="", text=example.query))
             positives.append(fill(checkpoint.doc_form, text=positive.text))
             negatives += [fill(checkpoint.doc_form, text=passage.text) for passage in others]

@@ -36,6 +36,19 @@ def choose(example: Example, *, seed: int, epoch: int, negatives: int) -> tuple[
     return positives[epoch % len(positives)], taken
 
 
+def taken(
+    examples: Sequence[Example], row: int, *, seed: int, negatives: int
+) -> tuple[Example, Passage, tuple[Passage, ...]]:
+    """The example of a row, and the positive and the negatives that it gives: row r is example r mod n in epoch r div n."""
+    epoch, place = divmod(row, len(examples))
+    return examples[place], *choose(examples[place], seed=seed, epoch=epoch, negatives=negatives)
+
+
+def row_name(examples: Sequence[Example], row: int) -> str:
+    """The query_id of a row, for messages."""
+    return repr(examples[row % len(examples)].query_id)
+
+
 def check_negatives(examples: Sequence[Example], negatives: int) -> None:
     """Refuse, before any work, examples without negatives where each needs some.
 

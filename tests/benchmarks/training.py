@@ -150,14 +150,11 @@ class Loop:
 
     def read(self) -> tuple[dict, dict]:
         """The next batch's queries and passages, a query's positive first, tokenised and padded."""
-        from rader_ir.train.sampling import choose
+        from rader_ir.train.sampling import taken
 
         queries, passages = [], []
         for row in next(self.batches):
-            example = self.examples[row % len(self.examples)]
-            positive, others = choose(
-                example, seed=0, epoch=row // len(self.examples), negatives=self.options.negatives
-            )
+            example, positive, others = taken(self.examples, row, seed=0, negatives=self.options.negatives)
             queries.append(example.query)
             passages += [passage.text for passage in (positive, *others)]
         limit = self.base.checkpoint.max_doc_length
