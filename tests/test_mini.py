@@ -16,6 +16,7 @@ from rader_ir.train.mini import RECIPES, RETRIEVER_OPTIONS, train_mini
 from rader_ir.train.mini_examples import GROUP, candidates, dev_examples, reranker_examples, retriever_examples
 from rader_ir.train.mini_sources import DEV, Query, Task, pieces, read_tasks, short_texts
 from rader_ir.train.teacher import DENSE, WORDS, Vectors, standardised, view
+from rader_ir.weights import weights_id
 from tests import mini_folder
 from tests.toy_training import broken_off
 
@@ -172,6 +173,8 @@ def test_one_command_trains_both(sources, tmp_path):
     assert card["options"]["seed"] == 5
     before = (tmp_path / "made" / MINI_RETRIEVER / "adapter_model.safetensors").stat().st_mtime_ns
     folders = [tmp_path / "made" / name for name in (MINI_RETRIEVER, MINI_RERANKER)]
+    (scored,) = (tmp_path / "made").glob(f"{MINI_RERANKER}.examples.5.*.jsonl.gz")
+    assert weights_id(folders[0]) in scored.name  # by this teacher, so a new one scores anew
     assert train_mini(sources, tmp_path / "made", seed=5, max_steps=2) == folders
     assert (tmp_path / "made" / MINI_RETRIEVER / "adapter_model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(FileExistsError, match="mini-retriever exists and was made in another way"):

@@ -21,6 +21,7 @@ from rader_ir.train.reranker import train_reranker
 from rader_ir.train.retriever import train_retriever
 from rader_ir.train.settings import Options, RerankerOptions, RetrieverOptions
 from rader_ir.train.teacher import Vectors
+from rader_ir.weights import weights_id
 
 BASE = SMALL_RETRIEVER
 
@@ -157,9 +158,15 @@ class Job:
             )
         return True
 
-    def examples(self, name: str, make: Callable[[], list[Example]]) -> list[Example]:
-        """What `make` gives, kept in a file of `out`: a run that goes on must have the same scores to the last digit."""
-        path = self.out / f"{name}.examples.{self.seed}.{self.about['sources_sha256']}.jsonl.gz"
+    def examples(self, name: str, teacher: str, make: Callable[[], list[Example]]) -> list[Example]:
+        """What `make` gives, kept in a file of `out`: a run that goes on must have the same scores to the last digit.
+
+        Args:
+            name: of the checkpoint that learns from them.
+            teacher: the encoder that scored them, in a word; other sources, another seed or teacher make another file.
+            make: the examples.
+        """
+        path = self.out / f"{name}.examples.{self.seed}.{self.about['sources_sha256']}.{teacher}.jsonl.gz"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_examples(make(), path)
@@ -168,7 +175,7 @@ class Job:
 
 def _retriever(job: Job, folder: Path) -> None:
     train, dev = read_tasks(job.data, job.seed)
-    examples = job.examples(MINI_RETRIEVER, lambda: retriever_examples(train, job.vectors(BASE)))
+    examples = job.examples(MINI_RETRIEVER, BASE, lambda: retriever_examples(train, job.vectors(BASE)))
     held, docs = dev_examples(dev)
     given = {"examples": examples, "dev": held, "dev_docs": docs, "about": job.about, "verbose": job.verbose}
     train_retriever(job.options(RETRIEVER_OPTIONS), out=folder, **given)
@@ -181,7 +188,9 @@ def _reranker(job: Job, folder: Path) -> None:
     if not teacher.is_dir():
         raise FileNotFoundError(f"there is no {teacher}, the reranker's teacher; make both, or the retriever first")
     tasks = [*short_texts(job.data, train, dev, job.seed), *asked]
-    examples = job.examples(MINI_RERANKER, lambda: reranker_examples(tasks, job.vectors(teacher), job.seed))
+    examples = job.examples(
+        MINI_RERANKER, weights_id(teacher), lambda: reranker_examples(tasks, job.vectors(teacher), job.seed)
+    )
     given = {"examples": examples, "dev": candidates(dev), "about": job.about, "verbose": job.verbose}
     train_reranker(job.options(RERANKER_OPTIONS), out=folder, **given)
 
