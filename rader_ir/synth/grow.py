@@ -1,0 +1,169 @@
+"""Growing many trees at once: problems side by side, each rollout kept when it ends, until all are done or the budget is.
+
+A search is a generator of requests (`rader_ir.mcts`), so a tree waits only for its own replies while the others go on. What a
+tree becomes depends on its problem, the rules, the seed and the replies, and on nothing that the others do.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from rader_ir.equivalence import Equivalence, Vote, majority
+from rader_ir.lm import Meter
+from rader_ir.mcts import Child, Expand, rollout
+from rader_ir.synth.grown import Grown
+from rader_ir.synth.problems import Problem
+from rader_ir.synth.store import Store
+
+Children = Callable[[Grown, Expand], Awaitable[Sequence[Child]]]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one call of the program may use; None is no limit. Rollouts under way when it is reached are finished.
+
+    Attributes:
+        calls: attempts that reached the language model; replies from the cache cost nothing.
+        tokens: read and written.
+        hours: of wall time.
+    """
+
+    calls: int | None = None
+    tokens: int | None = None
+    hours: float | None = None
+
+    def __post_init__(self):
+        for name in ("calls", "tokens", "hours"):
+            given = getattr(self, name)
+            if given is not None and not 0 < given < math.inf:
+                raise ValueError(f"the budget of {name} is {given!r}; give a number above 0, or None for no limit")
+
+    def reached(self, meter: Meter, seconds: float) -> str:
+        """Which limit is reached, in words; "" for none."""
+        used = {"calls": meter.attempts, "tokens": meter.tokens_in + meter.tokens_out, "hours": seconds / 3600}
+        given = ((name, getattr(self, name)) for name in used)
+        return next((f"{limit} {name}" for name, limit in given if limit is not None and used[name] >= limit), "")
+
+
+@dataclass
+class Standing:
+    """How far the work is, while it goes on and at its end.
+
+    Attributes:
+        problems, rollouts: in all.
+        problems_done, rollouts_done: finished, those of earlier calls included.
+        kept: rollouts of them that earlier calls had made.
+        solved: finished problems of which a rollout found the right answer.
+        under_way: problems.
+        stopped: the limit of the budget that ended the growth; "" where all is done.
+    """
+
+    problems: int = 0
+    rollouts: int = 0
+    problems_done: int = 0
+    rollouts_done: int = 0
+    kept: int = 0
+    solved: int = 0
+    under_way: int = 0
+    stopped: str = ""
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since the work began."""
+        return time.monotonic() - self.started
+
+
+async def grow(grown: Grown, children: Children) -> None:
+    """One more rollout of a tree."""
+    steps = rollout(grown.tree, grown.rules, f"{grown.seed} {grown.problem.problem_id}")
+    sent = None
+    while True:
+        try:
+            request = steps.send(sent)
+        except StopIteration:
+            return
+        sent = await children(grown, request)
+
+
+async def grow_all(
+    problems: Iterable[Problem],
+    store: Store,
+    children: Children,
+    standing: Standing,
+    *,
+    meter: Meter,
+    under_way: int = 64,
+    budget: Budget = Budget(),
+) -> None:
+    """Grow every problem's tree to its end, each kept after each rollout.
+
+    Args:
+        problems: in the order in which they are taken up.
+        store: open.
+        children: answers a search's requests, `Actions.children`.
+        standing: is kept up to date.
+        meter: of the language model.
+        under_way: problems at a time.
+        budget: growth ends when it is reached.
+
+    Raises:
+        ConnectionError: the language model's server is gone; what was grown before is kept.
+    """
+    waiting = iter(problems)
+
+    async def work() -> None:
+        for problem in waiting:  # one iterator for all workers: each takes what is next
+            await _finish(problem, store, children, standing, meter, budget)
+            if standing.stopped:
+                return
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(under_way):
+                group.create_task(work())
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from None
+
+
+async def _finish(
+    problem: Problem, store: Store, children: Children, standing: Standing, meter: Meter, budget: Budget
+) -> None:
+    grown = store.load(problem)
+    standing.kept += len(grown.tree.rollouts)
+    standing.rollouts_done += len(grown.tree.rollouts)
+    standing.under_way += 1
+    try:
+        while not grown.finished:
+            standing.stopped = standing.stopped or budget.reached(meter, standing.seconds)
+            if standing.stopped:
+                return
+            await grow(grown, children)
+            store.save(grown)
+            standing.rollouts_done += 1
+        standing.problems_done += 1
+        standing.solved += grown.solved
+    finally:
+        standing.under_way -= 1
+
+
+def _first(errors: BaseExceptionGroup) -> BaseException:
+    """The first error of a group, groups within it opened."""
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def vote(grown: Grown, answers: Equivalence, *, weighted: bool = False) -> Vote | None:
+    """What most answers of a tree say, each node that holds one counted once, however often it was reached (section 3.1).
+
+    Args:
+        grown: the tree.
+        answers: compares.
+        weighted: count rewards in place of nodes.
+    """
+    nodes = grown.tree.answers()
+    given = {node.id: node.content.get("answer") for node in nodes}
+    weights = {node.id: node.reward for node in nodes} if weighted else None
+    return majority(given, lambda a, b: answers.compare(a, b).equal, weights=weights)

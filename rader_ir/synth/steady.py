@@ -1,0 +1,56 @@
+"""A language model that is watched: a step that failed is a value, but a server that is gone ends the run.
+
+When a call fails for reasons that are not the model's, after all its retries, the server is asked whether it is still there. If
+not, the run stops before the rollouts under way are kept, so that no tree holds dead ends which an outage made.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from rader_ir.lm import Failure, Message, Meter, Reply, Sampling
+
+_AWAY = frozenset({Failure.CONNECTION, Failure.TIMEOUT, Failure.SERVER_ERROR, Failure.RATE_LIMIT, Failure.REFUSED})
+
+
+class Steady:
+    """A back-end, or a cache before one, that is entered and left by whoever made it.
+
+    Args:
+        lm: keeps `Generates`.
+    """
+
+    def __init__(self, lm):
+        self.lm = lm
+        self._check = getattr(getattr(lm, "lm", lm), "check", None)  # of a server; what runs in this process has none
+        self._checking: asyncio.Task | None = None
+
+    def __repr__(self) -> str:
+        return f"Steady({self.lm!r})"
+
+    @property
+    def identity(self) -> str:
+        """The back-end's."""
+        return self.lm.identity
+
+    @property
+    def meter(self) -> Meter:
+        """The back-end's."""
+        return self.lm.meter
+
+    async def generate(self, messages: str | Sequence[Message], *, sampling: Sampling, seed: int) -> Reply:
+        """One reply, or a failure of this call alone.
+
+        Raises:
+            ConnectionError: the server is gone.
+            ValueError: it has the model no longer, or refuses the key.
+        """
+        reply = await self.lm.generate(messages, sampling=sampling, seed=seed)
+        if reply.failure in _AWAY and self._check is not None:
+            await self._look()
+        return reply
+
+    async def _look(self) -> None:
+        """One look for all who ask at the same time."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.ensure_future(self._check())
+        await asyncio.shield(self._checking)
