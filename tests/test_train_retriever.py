@@ -7,8 +7,10 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
+from rader_ir.checkpoints import find_checkpoint
 from rader_ir.encoder import Encoder
 from rader_ir.examples import Example, Passage
+from rader_ir.loading import live
 from rader_ir.train import losses, sampling
 from rader_ir.train.models import open_base, open_model
 from rader_ir.train.retriever import Groups, Reader, info_nce, plan, train_retriever
@@ -180,3 +182,44 @@ def test_dropout_of_the_checkpoint_is_as_asked(request, base):
         assert model.training
         first, second = (model(input_ids=ids, attention_mask=torch.ones_like(ids))[0] for _ in range(2))
         assert torch.equal(first, second) == equal
+
+
+@pytest.mark.parametrize("merged", [True, False], ids=["merged", "adapter"])
+def test_interpolation_goes_part_of_the_way(tmp_path, merged):
+    """Oracle: of a linear layer, base + 0.25 * (trained - base); and what was measured is what the folder holds."""
+    learned = examples()
+    given = dict(epochs=3, learning_rate=3e-3, merged=merged, lora_alpha=8, lora_rank=4)
+    whole, part = (
+        train_retriever(
+            options("minilm", **given, interpolation=share), examples=learned, out=tmp_path / str(share), dev=learned
+        )
+        for share in (1, 0.25)
+    )
+    layers = [
+        live(find_checkpoint(str(checkpoint)), dtype="float32").model.get_parameter(
+            "encoder.layer.3.output.dense.weight"
+        )
+        for checkpoint in ("minilm", part, whole)
+    ]
+    start, reached, end = (layer.detach() for layer in layers)
+    assert (end - start).abs().max() > 1e-4
+    torch.testing.assert_close(reached, start + 0.25 * (end - start), atol=1e-6, rtol=0)
+    measured = json.loads((part / "training" / "run_card.json").read_text())["figures"]["nDCG@10"]
+    assert measured["chosen"] == pytest.approx(ndcg(part, learned), abs=1e-6)
+
+
+def ndcg(folder, learned) -> float:
+    """Of each query's one positive among all passages."""
+    passages = list(dict.fromkeys(p.text for e in learned for p in (*e.positives, *e.negatives)))
+    encoder = Encoder(folder)
+    scores = encoder.encode_queries([e.query for e in learned]) @ encoder.encode_docs(passages).T
+    places = [(row > row[passages.index(e.positives[0].text)]).sum() for row, e in zip(scores, learned, strict=True)]
+    return float(np.mean([1 / np.log2(place + 2) if place < 10 else 0.0 for place in places]))
+
+
+def test_interpolation_needs_an_adapter_of_its_own(tiny_qwen2, tmp_path):
+    with pytest.raises(ValueError, match=r"interpolation is 0\.5; less than 1 needs lora = true"):
+        options(tiny_qwen2, interpolation=0.5, lora=False)
+    adapter = train_retriever(options(tiny_qwen2, merged=False), examples=examples(8), out=tmp_path / "adapter")
+    with pytest.raises(ValueError, match=r"is an adapter, of which interpolation 0\.5 would take a part as well"):
+        train_retriever(options(adapter, interpolation=0.5), examples=examples(8), out=tmp_path / "made")

@@ -2,7 +2,7 @@
 
 `mini-retriever` learns all tasks of `rader_ir.train.mini_sources`, each against all documents that its teacher names;
 `mini-reranker` learns what a teacher, the finished `mini-retriever` among others, says of candidates near and far. Numbers here
-were chosen on a tenth of the training queries.
+were chosen on a tenth of the training queries, and `interpolation` so that sources which training left out for a trial lost little.
 """
 
 from collections.abc import Callable
@@ -53,6 +53,7 @@ RETRIEVER_OPTIONS = RetrieverOptions(
     },
     memory=True,
     temperature=0.05,
+    interpolation=0.5,
     warmup_steps=36,
     eval_steps=180,
     **_SHARED,

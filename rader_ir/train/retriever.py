@@ -23,6 +23,7 @@ from rader_ir.train import memory, sampling
 from rader_ir.train.card import data_facts, docs_facts, run_facts
 from rader_ir.train.dev import DevSet, encode_live, pad
 from rader_ir.train.folder import RunFolder
+from rader_ir.train.interpolation import interpolated, weakened
 from rader_ir.train.models import ADAPTER_NAME, Base, autocasts, open_base, open_model
 from rader_ir.train.runtime import ROWS, Promises, arguments, finish, fit, open_together, processes, weights_of
 from rader_ir.train.saving import check_forms, write_model, write_modules
@@ -140,6 +141,11 @@ def train_retriever(
     """
     base = open_base(options, "vector")
     check_forms(base.checkpoint)
+    if options.interpolation < 1 and base.is_adapter:
+        raise ValueError(
+            f"{options.checkpoint!r} is an adapter, of which interpolation {options.interpolation} would take a part as well; "
+            "merge it first, or leave interpolation at 1"
+        )
     if not examples:
         raise ValueError("there are no examples to train on; give some")
     batches = plan(examples, options, processes().num_processes)
@@ -155,7 +161,7 @@ def train_retriever(
 
 def _write(folder: Path, base: Base, options: RetrieverOptions, model: nn.Module, run: RunFolder, step: int) -> None:
     weights = {name.removeprefix("0.model."): tensor for name, tensor in weights_of(run, step).items()}
-    adapter = model.peft_config[ADAPTER_NAME] if options.lora else None
+    adapter = weakened(model.peft_config[ADAPTER_NAME], options.interpolation) if options.lora else None
     write_model(folder, base, weights, adapter, merged=options.merged)
     write_modules(folder, base.checkpoint, model.config.hidden_size)
 
@@ -197,7 +203,7 @@ def open_trainer(
         read=groups.read,
         name=groups.name,
         verbose=verbose,
-        measure=None if dev is None else lambda: dev.measure(encode, options.measure),
+        measure=None if dev is None else lambda: _measured(model, options, dev, encode),
     )
 
     def encode(texts, kind):
@@ -213,6 +219,12 @@ def open_trainer(
         with torch.no_grad(), torch.autocast(trainer.args.device.type, torch.bfloat16, enabled=autocasts(options)):
             memory.remember(trainer.loss, groups.documents, encode)
     return trainer
+
+
+def _measured(model: nn.Module, options: RetrieverOptions, dev: DevSet, encode) -> dict[str, float]:
+    """The development set's measure by the weights that a folder would hold now."""
+    with interpolated(model, options.interpolation):
+        return dev.measure(encode, options.measure)
 
 
 def loss_of(model: SentenceTransformer, options: RetrieverOptions, groups: Groups | memory.MemoryGroups) -> nn.Module:

@@ -137,6 +137,8 @@ class RetrieverOptions(Options):
             (`rader_ir.train.memory`). Batches then hold queries of one source, are read whole, and train on one device.
         label_weight: with `memory`, the share of a query's target that its positives have; the rest follows the scores of its
             passages, as far as they have any (soft labels).
+        interpolation: how far the checkpoint goes from its base's weights to the trained ones, which 1 takes
+            (`rader_ir.train.interpolation`); measurements are of what it holds. With `lora` only.
         query_form, doc_form: how texts are written, in place of the checkpoint's; `{text}` comes last.
     """
 
@@ -144,6 +146,7 @@ class RetrieverOptions(Options):
     piece_size: int | None = 16
     memory: bool = False
     label_weight: float = 1.0
+    interpolation: float = 1.0
     query_form: str | None = None
     doc_form: str | None = None
 
@@ -159,6 +162,9 @@ class RetrieverOptions(Options):
             raise ValueError(
                 f"option label_weight is {self.label_weight!r}; a retriever learns from scores with memory = true only"
             )
+        check_share("interpolation", self.interpolation)
+        if self.interpolation < 1 and not self.lora:
+            raise ValueError(f"option interpolation is {self.interpolation!r}; less than 1 needs lora = true")
 
 
 @dataclass(frozen=True)
