@@ -2,7 +2,7 @@
 
 `mini-retriever` learns all tasks of `rader_ir.train.mini_sources`, each against all documents that its teacher names;
 `mini-reranker` learns what a teacher, the finished `mini-retriever` among others, says of candidates near and far. Numbers here
-were chosen on a tenth of the training queries, and `interpolation` so that sources which training left out for a trial lost little.
+were chosen on a tenth of the training queries, `interpolation` so that sources which were left out for a trial lost little.
 """
 
 from collections.abc import Callable
