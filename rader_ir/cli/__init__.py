@@ -25,6 +25,7 @@ VERBS = {
     "rerank": "score the first documents of a run again with a model",
     "mine": "find hard negatives for training examples",
     "teach": "give the passages of training examples a teacher's scores",
+    "synthesize": "make training examples from problems, a corpus of theorems and a language model",
     "train": "train a retriever or a reranker",
     "push": "put a trained checkpoint on the hub",
     "evaluate": "measure runs against relevance judgements",

@@ -7,6 +7,8 @@ the keyword arguments of `Encoder` and `CrossEncoder`. Nothing here imports a mo
 import argparse
 import os
 import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from rader_ir.checkpoint_folders import FORMS
@@ -133,6 +135,18 @@ def _read_files(args: argparse.Namespace) -> list[str]:
     given = [value for name, value in vars(args).items() if name not in ("out", "json")]
     flat = [item for value in given for item in (value if isinstance(value, list) else [value])]
     return [item for item in flat if isinstance(item, str) and os.path.isfile(item)]
+
+
+def require(libraries: Sequence[str], what: str, extra: str) -> None:
+    """Raise ImportError where one of the libraries is not installed, with the extra that brings it.
+
+    Args:
+        libraries: names as they are imported.
+        what: needs them, in a word.
+        extra: of this package, or several joined by commas.
+    """
+    if missing := [name for name in libraries if not find_spec(name)]:
+        raise ImportError(f"{what} needs {', '.join(missing)}; run pip install 'rader-ir[{extra}]'")
 
 
 def check_outputs(args: argparse.Namespace) -> None:

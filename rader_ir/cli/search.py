@@ -31,15 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict:
     """Encodes the queries, searches and writes."""
     queries, excluded = read_queries(args.queries, fields=args.query_fields)
-    from rader_ir.encoder import Encoder
     from rader_ir.index import Index
 
     index = Index(args.index)
-    chosen = options.model_options(args)
-    if "checkpoint" not in chosen:
-        chosen["checkpoint"] = recorded(index.meta["made_by"], index.folder, "name one with --checkpoint")
-        chosen["dtype"] = chosen.get("dtype") or recorded_dtype(index.meta["made_by"])
-    encoder = Encoder(**chosen, instruction=options.instruction(args), verbose=not args.quiet)
+    encoder = encoder_of(index, args, instruction=options.instruction(args))
     found = index.retrieve(
         queries, encoder, depth=args.depth, kind=args.kind, excluded=excluded, check=not args.allow_mismatch
     )
@@ -51,3 +46,14 @@ def run(args: argparse.Namespace) -> dict:
         "truncated": encoder.truncated,
         "out": args.out,
     }
+
+
+def encoder_of(index, args: argparse.Namespace, *, instruction: str = "", verbose: bool = True):
+    """The encoder of an index's queries: the one that it records, unless the words of the call name another."""
+    from rader_ir.encoder import Encoder
+
+    chosen = options.model_options(args)
+    if "checkpoint" not in chosen:
+        chosen["checkpoint"] = recorded(index.meta["made_by"], index.folder, "name one with --checkpoint")
+        chosen["dtype"] = chosen.get("dtype") or recorded_dtype(index.meta["made_by"])
+    return Encoder(**chosen, instruction=instruction, verbose=verbose and not args.quiet)

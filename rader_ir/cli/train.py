@@ -7,8 +7,9 @@ The same call again goes on with a run that was killed and ends with the same we
 import argparse
 import json
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
+
+from rader_ir.cli import options
 
 MINI = "mini"
 KINDS = ("retriever", "reranker", MINI)
@@ -32,9 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict:
     """Trains, and gives the figures of the run's card."""
     _check_words(args)
-    missing = [name for name in LIBRARIES if not find_spec(name)]
-    if missing:
-        raise ImportError(f"training needs {', '.join(missing)}; run pip install 'rader-ir[train]'")
+    options.require(LIBRARIES, "training", "train")
     return _mini(args) if args.kind == MINI else _trained(args)
 
 

@@ -1,0 +1,201 @@
+"""`rader synthesize`: training examples from problems with known answers, a corpus of theorems and a language model.
+
+The folder that it makes holds examples.jsonl, report.json and trees/. The same call on it goes on where a killed one stopped.
+"""
+
+import argparse
+import asyncio
+import os
+from pathlib import Path
+
+from rader_ir.cli import options
+from rader_ir.cli.search import encoder_of
+from rader_ir.corpus import read_documents
+from rader_ir.examples import KINDS
+from rader_ir.mcts import SCHEDULES, VARIANTS, Rules
+
+LIBRARIES = ("httpcore", "math_verify", "matplotlib")  # of the extras `lm` and `train`
+_RULES = {  # options of the search that are plain numbers: type and words
+    "rollouts": (int, "rollouts of a tree"),
+    "max_depth": (int, "steps from the question to the last"),
+    "thoughts": (int, "one-step thoughts asked for at a node"),
+    "samples": (int, "solutions drawn at a node, of which the best is kept"),
+    "top_k": (int, "documents that a query finds"),
+    "queries_per_expansion": (int, "most queries below a node (default: as the variant has it; 0: no retrieval)"),
+    "max_queries": (int, "most queries on a path (default: half of the depth)"),
+    "exploration": (float, "weight c of UCT"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Problems, corpus, model, and how the search goes."""
+    parser.add_argument("problems", nargs="?", metavar="PROBLEMS", help="JSONL file of problems with answers (.gz too)")
+    parser.add_argument("--corpus", metavar="DOCS", help=f"the theorems: {options.TEXTS}")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make, or to go on with")
+    parser.add_argument(
+        "--demo", action="store_true", help="no problems, corpus or model: a simulated solver, see README"
+    )
+    options.add_fields(parser, queries=False)
+    _add_model(parser)
+    _add_search(parser)
+    _add_examples(parser)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("language model")
+    group.add_argument("--lm", metavar="URL", help="a server's URL, ending in /v1; or local:FOLDER, vllm:FOLDER")
+    group.add_argument("--lm-model", metavar="NAME", help="the name under which the server has it")
+    group.add_argument("--api-key-env", metavar="VARIABLE", help="environment variable that holds the server's key")
+    group.add_argument(
+        "--concurrency", type=options.positive, default=64, metavar="N", help="calls at a time (%(default)s)"
+    )
+    group.add_argument(
+        "--under-way", type=options.positive, default=64, metavar="N", help="problems at a time (%(default)s)"
+    )
+    group.add_argument("--prompts", metavar="FILE", help="TOML file of your own wording")
+    group.add_argument("--judge", action="store_true", help="ask the model about answers that comparison finds unequal")
+    group.add_argument(
+        "--prices",
+        type=float,
+        nargs=2,
+        default=(0.0, 0.0),
+        metavar=("IN", "OUT"),
+        help="of a million tokens read, written",
+    )
+    for name, kind in (("calls", int), ("tokens", int), ("hours", float)):
+        group.add_argument(f"--max-{name}", type=kind, metavar="N", help=f"stop growing trees after so many {name}")
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    usual = Rules()
+    group = parser.add_argument_group("search")
+    for name, (kind, words) in _RULES.items():
+        default = getattr(usual, name)
+        words = words if default is None else f"{words} ({default})"
+        group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=words)
+    group.add_argument("--schedule", choices=SCHEDULES, help=f"how c falls over the rollouts ({usual.schedule})")
+    group.add_argument("--variant", choices=VARIANTS, help=f"where RaDeR's paper and code differ ({usual.variant})")
+    group.add_argument("--gold-documents", action="store_true", help="no retrieval: the problems' own gold_documents")
+    group.add_argument("--tolerance", type=float, metavar="X", help="relative, of answers that are rounded (0.001)")
+    group.add_argument("--seed", type=int, default=0, help="of all that chance decides (%(default)s)")
+    group.add_argument("--index", metavar="DIR", help="dense index to search in place of BM25")
+    options.add_model(parser, default="that of --index")
+
+
+def _add_examples(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("examples")
+    group.add_argument("--kinds", type=options.names, metavar="A,B", help=f"of queries ({','.join(KINDS)})")
+    group.add_argument(
+        "--per-theorem", type=options.positive, metavar="N", help="of a question, of kind cot and llm (1)"
+    )
+    group.add_argument("--dev-fraction", type=float, metavar="X", help="share of the questions for development (0.1)")
+    only = group.add_mutually_exclusive_group()
+    only.add_argument("--no-examples", action="store_true", help="grow trees only")
+    only.add_argument("--no-search", action="store_true", help="make examples of the trees that are there")
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Reads, searches, makes examples; gives the report's counts."""
+    options.require(LIBRARIES, "synthesis", "lm,train")
+    if args.demo:
+        return _demo(args)
+    if lacking := [name for name in ("problems", "corpus", "lm") if getattr(args, name) is None]:
+        raise ValueError(f"{lacking[0]} is missing; give PROBLEMS, --corpus and --lm, or --demo")
+    from rader_ir.lm import open_lm
+    from rader_ir.synth.pipeline import synthesize
+    from rader_ir.synth.problems import read_problems
+    from rader_ir.synth.store import REPLIES
+
+    plan = _plan(args)
+    problems, left = read_problems(args.problems)
+    documents = _documents(args)
+    lm = open_lm(
+        args.lm,
+        model=args.lm_model,
+        api_key=_key(args.api_key_env),
+        concurrency=args.concurrency,
+        prices=tuple(args.prices),
+        cache=Path(args.out).expanduser() / REPLIES,
+    )
+    given = {"plan": plan, "left": left, "verbose": not args.quiet}
+    return _figures(asyncio.run(synthesize(problems, documents, _search(args, documents), lm, args.out, **given)), args)
+
+
+def _plan(args: argparse.Namespace):
+    from rader_ir.equivalence import TOLERANCE
+    from rader_ir.synth.build import Recipe
+    from rader_ir.synth.grow import Budget
+    from rader_ir.synth.pipeline import Plan
+
+    rules = {name: getattr(args, name) for name in (*_RULES, "schedule", "variant") if getattr(args, name) is not None}
+    recipe = {name: getattr(args, name) for name in ("per_theorem", "dev_fraction") if getattr(args, name) is not None}
+    return Plan(
+        rules=Rules(**rules, gold_documents=args.gold_documents),
+        recipe=Recipe(**recipe, kinds=tuple(args.kinds or KINDS)),
+        seed=args.seed,
+        prompts=args.prompts,
+        judge=args.judge,
+        tolerance=TOLERANCE if args.tolerance is None else args.tolerance,
+        under_way=args.under_way,
+        budget=Budget(args.max_calls, args.max_tokens, args.max_hours),
+        search=not args.no_search,
+        examples=not args.no_examples,
+    )
+
+
+def _documents(args: argparse.Namespace) -> dict[str, str]:
+    documents: dict[str, str] = {}
+    for doc_id, text in read_documents(args.corpus, fields=args.fields):
+        if doc_id in documents:
+            raise ValueError(f"{args.corpus}: document id {doc_id!r} stands twice; give each document an id of its own")
+        documents[doc_id] = text
+    return documents
+
+
+def _search(args: argparse.Namespace, documents: dict[str, str]):
+    from rader_ir.synth.retrieval import DenseSearch, SparseSearch
+
+    if args.index is None:
+        if args.checkpoint:
+            raise ValueError("--checkpoint is given without --index; index the corpus by `rader index` first")
+        from rader_ir.bm25 import BM25
+
+        return SparseSearch(BM25.build(documents.items(), blank_ids="allow"))
+    from rader_ir.index import Index
+
+    index = Index(args.index)
+    return DenseSearch(
+        index, encoder_of(index, args, verbose=False)
+    )  # a bar for each batch of queries would tell nothing
+
+
+def _key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    if not os.environ.get(variable):
+        raise ValueError(f"--api-key-env {variable}: the environment has no such variable, or it is empty; export it")
+    return os.environ[variable]
+
+
+def _figures(told: dict, args: argparse.Namespace) -> dict:
+    problems, used = told["problems"], told["used"]
+    kinds = told.get("examples", {}).get("kinds", {})
+    return {
+        "problems": problems["given"],
+        "left_out": problems["left_out"],
+        **{
+            name: problems.get(name.replace("_", " "), 0)
+            for name in ("finished", "solved", "right_by_majority", "rollouts")
+        },
+        **{f"examples_{kind}": numbers["examples"] for kind, numbers in kinds.items()},
+        **{name: used[name] for name in ("calls", "tokens_in", "tokens_out", "cost")},
+        "failed": used["failed"],
+        **({"stopped_by_budget": used["stopped"]} if used["stopped"] else {}),
+        "out": args.out,
+    }
+
+
+def _demo(args: argparse.Namespace) -> dict:
+    from rader_ir.synth.demo import demo
+
+    return demo(args.out, seed=args.seed, verbose=not args.quiet)

@@ -1,0 +1,202 @@
+"""From problems to examples: trees are grown, then examples are made of them, and a report tells what came of it.
+
+Everything lies in one folder, and the same call on it goes on after a kill and ends with equal files: trees are kept after each
+rollout, replies in a cache, and nothing depends on time or on what happened to be done first. What a call used, which is not so,
+is appended to `usage.jsonl`.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rader_ir.equivalence import TOLERANCE, Equivalence
+from rader_ir.files import replacing
+from rader_ir.mcts import Rules
+from rader_ir.prompts import Prompt, load_prompts
+from rader_ir.synth import report
+from rader_ir.synth.actions import Actions
+from rader_ir.synth.build import Recipe, build_examples
+from rader_ir.synth.exports import write_built
+from rader_ir.synth.grow import Budget, Standing, grow_all, vote
+from rader_ir.synth.grown import Grown
+from rader_ir.synth.library import Library
+from rader_ir.synth.problems import Problem
+from rader_ir.synth.progress import shown
+from rader_ir.synth.retrieval import Search
+from rader_ir.synth.steady import Steady
+from rader_ir.synth.store import REPORT, SUMMARIES, Store
+from rader_ir.synth.writing import GENERAL, LEXICAL
+
+USAGE, FIGURE, TABLE = "usage.jsonl", "report.png", "report.md"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a synthesis goes.
+
+    Attributes:
+        rules: of the search.
+        recipe: of the examples; its seed is that of the plan.
+        seed: of all that chance decides.
+        prompts: a TOML file of the user's own wording; None takes ours.
+        judge: whether the model is asked about answers that comparison finds unequal.
+        tolerance: of answers that are rounded numbers, relative.
+        under_way: problems at a time.
+        budget: of one call; when it is reached, growth ends and examples wait for a later call.
+        search, examples: whether trees are grown, and whether examples are made of those that are there.
+    """
+
+    rules: Rules = field(default_factory=Rules)
+    recipe: Recipe = field(default_factory=Recipe)
+    seed: int = 0
+    prompts: str | Path | None = None
+    judge: bool = False
+    tolerance: float = TOLERANCE
+    under_way: int = 64
+    budget: Budget = field(default_factory=Budget)
+    search: bool = True
+    examples: bool = True
+
+    def __post_init__(self):
+        if self.under_way < 1:
+            raise ValueError(f"under_way is {self.under_way}; give 1 problem at a time or more")
+        if not self.search and not self.examples:
+            raise ValueError("neither search nor examples is asked for; leave one of them on")
+
+
+async def synthesize(
+    problems: Sequence[Problem],
+    documents: Mapping[str, str],
+    search: Search,
+    lm,
+    out: str | Path,
+    *,
+    plan: Plan | None = None,
+    left: Sequence[str] = (),
+    verbose: bool = False,
+) -> dict[str, Any]:
+    """Grow the problems' trees and make examples of them, in the folder `out`; the same call goes on with what is there.
+
+    Args:
+        problems: of `read_problems`.
+        documents: text by doc_id.
+        search: over them, as `rader_ir.synth.retrieval` has it.
+        lm: a language model as `open_lm` gives it, not entered yet; put a cache before it, so that nothing is asked twice.
+        out: the folder.
+        plan: None takes the defaults.
+        left: about problems that were left out, for the report.
+        verbose: whether to show progress on stderr.
+
+    Returns:
+        What `report.json` holds, and `used`: this call's calls, tokens, cost, seconds, failures and what stopped it.
+
+    Raises:
+        ConnectionError: the language model is not there, or gone; what was done is kept.
+        ValueError: the folder is of another run; a wrong model name; a document, prompt or tree that is broken.
+    """
+    plan = plan or Plan()
+    prompts = load_prompts(plan.prompts)
+    async with lm:
+        library = Library(documents, search, summaries=Path(out).expanduser() / SUMMARIES, prompt=prompts["summary"])
+        store = Store(out, plan.rules, plan.seed, _about(plan, prompts, lm.identity, library))
+        with store.open(), Equivalence(tolerance=plan.tolerance) as answers:
+            work = _Work(problems, store, lm, answers, plan, prompts, verbose)
+            async with library:
+                await work.grow(library)
+            told = {"problems": work.trees(left)}
+            if plan.examples and not work.standing.stopped:
+                told |= await work.build(documents)
+            write_json(store.folder / REPORT, told)
+            return {**told, "used": work.used()}
+
+
+class _Work:
+    """One call's way through a folder."""
+
+    def __init__(self, problems, store: Store, lm, answers: Equivalence, plan: Plan, prompts, verbose: bool):
+        self.problems, self.store, self.lm, self.answers = problems, store, lm, answers
+        self.plan, self.prompts, self.verbose = plan, prompts, verbose
+        self.steady = Steady(lm)
+        self.standing = Standing(problems=len(problems), rollouts=len(problems) * plan.rules.rollouts)
+
+    async def grow(self, library: Library) -> None:
+        """All trees, as far as the budget goes."""
+        if not self.plan.search:
+            return
+        actions = Actions(self.steady, library, prompts=self.prompts, answers=self.answers, judge=self.plan.judge)
+        options = {"meter": self.lm.meter, "under_way": self.plan.under_way, "budget": self.plan.budget}
+        async with shown(self.standing, self.lm.meter, verbose=self.verbose):
+            await grow_all(self.problems, self.store, actions.children, self.standing, **options)
+
+    def grown(self) -> Iterator[tuple[str, Grown]]:
+        """(file name, tree) of the problems that have one, in their order, one in memory at a time."""
+        for problem in self.problems:
+            if (path := self.store.path(problem.problem_id)).is_file():
+                yield path.name, self.store.load(problem)
+
+    def trees(self, left: Sequence[str]) -> dict[str, Any]:
+        """What the trees say of the problems."""
+        counts, events, verdicts, nodes = Counter(), Counter(), Counter(), Counter()
+        for _, grown in self.grown():
+            most = vote(grown, self.answers)
+            counts["with a tree"] += 1
+            counts["finished"] += grown.finished
+            counts["solved"] += grown.solved
+            counts["right by majority"] += (
+                most is not None and self.answers.compare(most.answer, grown.problem.answer).equal
+            )
+            counts["rollouts"] += len(grown.tree.rollouts)
+            events.update(grown.counts)
+            verdicts.update(each.verdict for found in grown.found.values() for each in found)
+            nodes.update(node.kind for node in grown.tree.nodes)
+        parts = {"events": events, "verdicts": verdicts, "nodes": nodes}
+        sorted_parts = {name: dict(sorted(part.items())) for name, part in parts.items()}
+        return {"given": len(self.problems), **counts, "left_out": list(left), **sorted_parts}
+
+    async def build(self, documents: Mapping[str, str]) -> dict[str, Any]:
+        """The examples of the trees, written; what they are like."""
+        recipe = replace(self.plan.recipe, seed=self.plan.seed)
+        built = await build_examples(self.grown(), self.steady, documents, prompts=self.prompts, recipe=recipe)
+        write_built(built, self.store.folder)
+        told = report.report(built.examples, built.counts)
+        with replacing(self.store.folder / TABLE) as file:
+            file.write(report.markdown(told))
+        report.draw(told, self.store.folder / FIGURE)
+        return {"examples": told}
+
+    def used(self) -> dict[str, Any]:
+        """What this call used, also appended to the folder's file of such lines."""
+        told = {
+            **self.lm.meter.totals(),
+            "wall_seconds": round(self.standing.seconds, 3),
+            "stopped": self.standing.stopped,
+        }
+        told |= {"rollouts": self.standing.rollouts_done - self.standing.kept}
+        told |= {name: getattr(self.lm, name) for name in ("hits", "misses", "joined") if hasattr(self.lm, name)}
+        with open(self.store.folder / USAGE, "a", encoding="utf-8") as file:
+            file.write(json.dumps(told) + "\n")
+        return told
+
+
+def _about(plan: Plan, prompts: Mapping[str, Prompt], model: str, library: Library) -> dict[str, Any]:
+    """What decides the trees beside the rules and the seed."""
+    asked = {name: asdict(prompt) for name, prompt in prompts.items() if name not in (GENERAL, LEXICAL)}
+    wording = json.dumps(asked, sort_keys=True)
+    return {
+        "model": model,
+        "prompts": hashlib.sha256(wording.encode()).hexdigest()[:16],
+        "corpus": library.digest,
+        "retriever": library.name,
+        "judge": plan.judge,
+        "tolerance": plan.tolerance,
+    }
+
+
+def write_json(path: Path, told: Mapping[str, Any]) -> None:
+    """An object as JSON, whole or not at all."""
+    with replacing(path) as file:
+        file.write(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
