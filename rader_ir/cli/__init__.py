@@ -28,6 +28,7 @@ VERBS = {
     "synthesize": "make training examples from problems, a corpus of theorems and a language model",
     "train": "train a retriever or a reranker",
     "push": "put a trained checkpoint on the hub",
+    "tree": "make pages that show how problems were searched",
     "evaluate": "measure runs against relevance judgements",
     "doctor": "say what is missing on this machine, and how to mend it",
     "quickstart": "see retrieval work on 354 theorems and 537 questions",

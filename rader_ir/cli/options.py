@@ -132,7 +132,7 @@ def instruction(args: argparse.Namespace) -> str:
 
 def _read_files(args: argparse.Namespace) -> list[str]:
     """What is there of the files that a verb was given to read."""
-    given = [value for name, value in vars(args).items() if name not in ("out", "json")]
+    given = [value for name, value in vars(args).items() if name not in ("out", "out_name", "json")]
     flat = [item for value in given for item in (value if isinstance(value, list) else [value])]
     return [item for item in flat if isinstance(item, str) and os.path.isfile(item)]
 
@@ -152,16 +152,18 @@ def require(libraries: Sequence[str], what: str, extra: str) -> None:
 def check_outputs(args: argparse.Namespace) -> None:
     """Makes the folders of --out and --json and refuses, before any work, a place that cannot be written.
 
+    A verb whose output has another name on the command line says so as `out_name`.
+
     Raises:
         ValueError: the file is one of those that are read.
         OSError: a folder is read-only, or a file stands where a folder should.
     """
     for flag in ("out", "json"):
-        path = getattr(args, flag, None)
+        path, name = getattr(args, flag, None), getattr(args, f"{flag}_name", f"--{flag}")
         if path is None:
             continue
         if any(Path(path).exists() and Path(path).samefile(read) for read in _read_files(args)):
-            raise ValueError(f"--{flag} {path} is a file that this call reads; choose another place")
+            raise ValueError(f"{name} {path} is a file that this call reads; choose another place")
         folder = Path(path).absolute().parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -169,5 +171,5 @@ def check_outputs(args: argparse.Namespace) -> None:
                 pass
         except OSError as error:
             raise OSError(
-                f"--{flag} {path} cannot be written: {error.strerror or error}; choose another place"
+                f"{name} {path} cannot be written: {error.strerror or error}; choose another place"
             ) from error

@@ -1,0 +1,69 @@
+"""`rader tree`: the trees of `rader synthesize` in, pages that show them out.
+
+One tree makes one page; a folder of them makes a page for each and a list, index.html. Each page is a file that stands alone
+and opens in any browser, without a network.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The tree or trees, the page or pages, and the examples made of them."""
+    parser.add_argument(
+        "trees", metavar="TREE", help="a tree (.json), a folder of trees, or the folder that rader synthesize wrote"
+    )
+    parser.add_argument(
+        "out",
+        nargs="?",
+        metavar="OUT",
+        help="HTML file to write, or the folder for a folder's pages (default: TREE with .html, TREE/pages)",
+    )
+    parser.add_argument(
+        "--examples", metavar="FILE", help="JSONL file of the examples made of the trees (default: that of the folder)"
+    )
+    parser.set_defaults(out_name="OUT")
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Reads, writes, and counts what the pages show."""
+    from tqdm import tqdm
+
+    from rader_ir.synth import viewer
+
+    given = Path(args.trees)
+    folder = given / "trees" if (given / "trees").is_dir() else given
+    examples = _examples(args, given)
+    if folder.is_dir():
+        out = Path(args.out or given / "pages")
+        trees = viewer.tree_files(folder)
+        out.mkdir(parents=True, exist_ok=True)
+        pages = viewer.write_pages(trees, out, examples=examples)
+        written = list(tqdm(pages, total=len(trees), desc="pages", unit="page", disable=args.quiet))
+        first = out / viewer.INDEX
+    else:
+        first = Path(args.out or given.with_name(viewer.page_name(given)))
+        written = [viewer.write_page(given, first, examples=examples)]
+    shown = sum(sum(one["examples"].values()) for one in written)
+    return {
+        "trees": len(written),
+        "solved": sum(one["right_rollouts"] > 0 for one in written),
+        "nodes": sum(one["nodes"] for one in written),
+        "examples": shown,
+        "examples_elsewhere": sum(map(len, examples.values())) - shown,
+        "out": str(first),
+    }
+
+
+def _examples(args: argparse.Namespace, given: Path) -> dict:
+    """Those of --examples, or else of the folder that was given, by the id of their problem."""
+    from rader_ir.examples import read_examples
+    from rader_ir.synth.viewer import examples_by_question
+
+    path = args.examples or given / "examples.jsonl"
+    if not args.examples and not Path(path).is_file():
+        return {}
+    found = examples_by_question(read_examples(path))
+    if args.examples and not found:
+        raise ValueError(f"{path} holds no example made of a tree; give the examples.jsonl of rader synthesize")
+    return found
