@@ -29,6 +29,12 @@ def last_part(body: dict, label: str) -> str:
     return body["messages"][-1]["content"].rpartition(f"\n{label}:\n")[2].partition("\n\n")[0]
 
 
+def noun(text: str) -> str:
+    """What a theorem of `DOCUMENTS` is about; the first word of any other."""
+    found = re.search(r"sum of (\w+)", text)
+    return found[1] if found else text.split()[0]
+
+
 def asked_for(server: LMServer, task: str) -> list[dict]:
     """The requests of one task."""
     return [body for body in server.requests if task_of(body) == task]

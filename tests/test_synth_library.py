@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -18,18 +17,10 @@ from rader_ir.synth.library import Library
 from rader_ir.synth.retrieval import DenseSearch, SparseSearch
 from rader_ir.synth.summaries import STAND_IN, Summary, stated
 from tests.lm_server import Fault, LMServer
-from tests.synth_cases import DOCUMENTS, last_part, running, script, seed_by_hand
+from tests.synth_cases import DOCUMENTS, last_part, noun, running, script, seed_by_hand
 from tests.toy_index import Toy, vector
 
-
-def sentence(body: dict) -> str:
-    """A summary: the noun of a theorem of `DOCUMENTS`, the first word of another."""
-    text = last_part(body, "Theorem")
-    noun = re.search(r"sum of (\w+)", text)
-    return f"Sum - {noun[1] if noun else text.split()[0]}"
-
-
-SUMMARY = script({"summary": sentence})
+SUMMARY = script({"summary": lambda body: f"Sum - {noun(last_part(body, 'Theorem'))}"})
 
 
 def nothing(texts, k):

@@ -6,8 +6,8 @@ from rader_ir.synth.reading.markup import DECOR, bare, json_in, one_line, said
 
 _STEP = re.compile(rf"{DECOR}(?:the\s+)?(?:next\s+step|step\s*\d*)[*_]*\s*[:.)][*_]*\s*", re.I)
 _NUMBER = re.compile(rf"{DECOR}\(?\d{{1,2}}[.)][*_]*\s+")
-_BULLET = re.compile(r"(?:[•*]|#+|-(?=\s+[A-Z][a-z]))\s+")
-_SUMMARY = re.compile(rf"{DECOR}(?:summary|summari[sz]ed theorem)[*_]*\s*:[*_]*\s*", re.I)
+_BULLET = re.compile(r"^(?:[•*]|#+|-(?=\s+[A-Z][a-z]))\s+")
+_SUMMARY = re.compile(rf"^{DECOR}(?:summary|summari[sz]ed theorem)[*_]*\s*:[*_]*\s*", re.I)
 _QUERY = re.compile(rf"^{DECOR}(?:(?:general|final|search|lexical)\s+)?query[*_]*\s*:[*_]*", re.I | re.M)
 
 
