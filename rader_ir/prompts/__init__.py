@@ -1,12 +1,36 @@
-"""Prompts and forms: texts with named holes, filled in one pass.
+"""Prompts and forms: texts with named holes, filled in one pass, and the files that hold them.
 
-A form such as `query: {text}` is data that belongs to a checkpoint. Only the named fields are replaced, and what is put in
-is never read again, so a document that holds `{text}` or `\\frac{1}{2}` is left alone.
+A form such as `query: {text}` is data that belongs to a checkpoint; a prompt is a section of a TOML file, one file per system,
+which a user may replace by one of their own. Only the named holes are filled, and what is put in is never read again, so a
+document that holds `{text}` or `\\frac{1}{2}` is left alone.
 """
 
+import json
+import math
 import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rader_ir.files import read_text
 
 _FIELD = re.compile(r"\{([a-z_]+)\}")
+
+# The sections of each system's file, and the holes that the wording of each must have.
+HOLES: dict[str, dict[str, tuple[str, ...]]] = {
+    "synth": {
+        "thought": ("question", "partial"),
+        "solution": ("question", "partial"),
+        "query": ("question", "partial"),
+        "summary": ("theorem",),
+        "reflection": ("question", "partial", "theorem"),
+        "judge": ("question", "gold", "answer"),
+        "general_query": ("question", "partial", "theorem"),
+        "lexical_query": ("theorem",),
+    }
+}
 
 
 def fields(form: str) -> set[str]:
@@ -25,3 +49,114 @@ def fill(form: str, **values: str) -> str:
     'query: {document} document: \\frac{1}{2}'
     """
     return _FIELD.sub(lambda hole: values.get(hole[1], hole[0]), form)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One wording and how its reply is drawn.
+
+    Attributes:
+        system: the system message; "" sends none, since some chat templates refuse one.
+        user: the user's message.
+        max_tokens: of the reply.
+        stop: texts before which the reply ends.
+        temperature: of the reply; None leaves it to whoever asks.
+        schema: a JSON Schema as JSON text, for servers with structured output; the reply is read as if there were none.
+    """
+
+    system: str
+    user: str
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+    temperature: float | None = None
+    schema: str | None = None
+
+    def messages(self, values: Mapping[str, str]) -> list[dict[str, str]]:
+        """The conversation, with the holes filled by their names in `values`.
+
+        Raises:
+            ValueError: a value for which neither text has a hole.
+        """
+        if strange := sorted(values.keys() - fields(self.system) - fields(self.user)):
+            raise ValueError(f"the prompt has no hole {{{strange[0]}}}; its text begins {self.user[:60]!r}")
+        texts = {"system": self.system, "user": self.user}
+        return [{"role": role, "content": fill(text, **values)} for role, text in texts.items() if text]
+
+
+def load_prompts(path: str | Path | None = None, *, name: str = "synth") -> dict[str, Prompt]:
+    """The prompts of a system by section: ours, or those of a user's file, which must have all sections.
+
+    Args:
+        path: a TOML file; each section has `user` and `max_tokens`, and may have `system`, `stop`, `temperature`, `schema`.
+            Take literal strings ('''...'''), in which a backslash is a backslash. None takes the file shipped for `name`.
+        name: of the system, a key of `HOLES`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: an unknown system; no TOML; a section or field that lacks, is unknown or has a value out of range; a
+            wording that lacks a hole, or holds one behind a TeX command. Names the file, the section and the field.
+    """
+    if name not in HOLES:
+        raise ValueError(f"system {name!r} has no prompts; choose one of {', '.join(HOLES)}")
+    path = Path(__file__).with_name(f"{name}.toml") if path is None else Path(path)
+    try:
+        given = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is no TOML ({error}); put each text between ''' and '''") from error
+    if strange := sorted(given.keys() - HOLES[name].keys()):
+        raise ValueError(f"{path}: section [{strange[0]}] is unknown; expected {', '.join(HOLES[name])}")
+    return {section: _prompt(given, section, holes, str(path)) for section, holes in HOLES[name].items()}
+
+
+def _prompt(given: Mapping[str, Any], section: str, holes: tuple[str, ...], path: str) -> Prompt:
+    if not isinstance(given.get(section), dict):
+        raise ValueError(f"{path} has no section [{section}]; copy it from the shipped file and change its wording")
+    table = {"system": "", "stop": [], **given[section]}
+    for field in ("user", "max_tokens"):
+        if field not in table:
+            raise ValueError(f"{path}: section [{section}] has no field {field!r}; it needs user and max_tokens")
+    for field, value in table.items():
+        if field not in _RIGHT:
+            raise ValueError(
+                f"{path}: section [{section}] has the unknown field {field!r}; known are {', '.join(_RIGHT)}"
+            )
+        expected, right = _RIGHT[field]
+        if not right(value):
+            raise ValueError(f"{path}: section [{section}]: {field} is {value!r:.80}; expected {expected}")
+    _check_holes(table["system"] + table["user"], holes, f"{path}: section [{section}]")
+    return Prompt(**{**table, "stop": tuple(table["stop"])})
+
+
+def _check_holes(text: str, holes: tuple[str, ...], where: str) -> None:
+    lacking = [hole for hole in holes if hole not in fields(text)]
+    if lacking:
+        raise ValueError(f"{where}: the text lacks the hole {{{lacking[0]}}}; it needs {{{'}, {'.join(holes)}}}")
+    behind = re.search(rf"\\[A-Za-z]+\{{(?:{'|'.join(holes)})\}}", text)
+    if behind:
+        raise ValueError(f"{where}: {behind[0]} would be filled as a hole; write it with a blank before the brace")
+
+
+def _is_schema(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and isinstance(json.loads(value), dict)
+    except ValueError:
+        return False
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) and each for each in value)
+
+
+# By field, what is expected in words, and whether a value is that.
+_RIGHT = {
+    "system": ("a text", lambda value: isinstance(value, str)),
+    "user": ("a text that is not blank", lambda value: isinstance(value, str) and bool(value.strip())),
+    "max_tokens": ("a whole number from 1", lambda value: type(value) is int and value >= 1),
+    "stop": ("a list of texts that are not empty", _are_texts),
+    "temperature": ("a number from 0", _is_number),
+    "schema": ("a JSON object as text", _is_schema),
+}

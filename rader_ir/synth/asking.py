@@ -1,0 +1,65 @@
+"""Asking a language model by a prompt: the holes filled, the sampling that of the search but for what the prompt says itself.
+
+A refused call is asked once more without its schema, since some servers refuse structured output; replies are read alike with and
+without. Calls that belong together go side by side, and the first exception among them ends the others.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rader_ir.lm import Failure, Generates, Reply, Sampling
+from rader_ir.mcts import THEOREM, THOUGHT, Node, text_of
+from rader_ir.prompts import Prompt
+
+NOTHING_YET = "(nothing yet)"
+PAPER = Sampling()  # temperature 0.8, top-p 0.95 (arXiv:2505.18405, Table 8)
+
+
+async def asked(lm: Generates, prompt: Prompt, values: Mapping[str, str], *, sampling: Sampling, seed: int) -> Reply:
+    """One reply, or its failure.
+
+    Args:
+        lm: the model.
+        prompt: the wording; its max_tokens, stop, schema and, where it names one, temperature replace the sampling's.
+        values: by hole, what is put in.
+        sampling: temperature, top_p and top_k.
+        seed: of the reply.
+    """
+    temperature = sampling.temperature if prompt.temperature is None else prompt.temperature
+    own = {name: getattr(prompt, name) for name in ("max_tokens", "stop", "schema")}
+    sampling = replace(sampling, temperature=temperature, **own)
+    messages = prompt.messages(values)
+    reply = await lm.generate(messages, sampling=sampling, seed=seed)
+    if reply.failure is Failure.REFUSED and sampling.schema is not None:
+        reply = await lm.generate(messages, sampling=replace(sampling, schema=None), seed=seed)
+    return reply
+
+
+async def together(calls: Sequence[Awaitable[Any]]) -> list[Any]:
+    """The results of calls made side by side, in their order; where one raises, the others are ended before that is raised."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def partial_solution(path: Sequence[Node]) -> str:
+    """What a path says to a model: its thoughts, numbered, and the summaries of its theorems; not its queries.
+
+    Args:
+        path: from the root.
+    """
+    lines, steps = [], 0
+    for node in path:
+        if node.kind == THOUGHT:
+            steps += 1
+            lines.append(f"Step {steps}: {text_of(node.content)}")
+        elif node.kind == THEOREM:
+            lines.append(f"Theorem: {text_of(node.content)}")
+    return "\n".join(lines) or NOTHING_YET
