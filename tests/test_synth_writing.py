@@ -1,4 +1,4 @@
-"""Queries that a model writes: how much of a theorem's wording they share, its names in them, and how replies are read; by hand."""
+"""Queries that a model writes: what they share with a theorem's wording, its names in them, how replies are read; by hand."""
 
 import asyncio
 import hashlib
@@ -10,9 +10,6 @@ from rader_ir.seeded import seed_of
 from rader_ir.synth.wording import Overlap, Wording, is_named, names_of, overlap
 from rader_ir.synth.writing import read_query, side_by_side
 from tests.grown_trees import CORPUS, PYTHAGORAS
-
-
-# Wording
 
 
 def test_overlap_by_hand():
