@@ -1,0 +1,128 @@
+"""Negatives of built examples, and the guard that keeps what answers a question out of them.
+
+What reflection turned down at a lookup is a hard negative of that lookup's queries, unless it helped with the same question
+elsewhere, was kept elsewhere in its tree, or states the same as what did. BM25's list gives more where a kind asks for them.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+from rader_ir.examples import KINDS, Example, Passage
+from rader_ir.guards import EQUAL_STATEMENT, EQUAL_TEXT, statement
+from rader_ir.mining import POSITIVE, REPEATED, Source, Window, mine
+from rader_ir.runs import Run
+from rader_ir.synth.paths import Use, Yield
+
+REFLECTION, BM25_RUN, CONTESTED = "reflection", "bm25", "kept_elsewhere"
+*_, LEXICAL = KINDS
+
+
+class FalseNegatives:
+    """Knows what helped with each question; equal texts are one question, whatever their ids.
+
+    Args:
+        material: of all trees.
+        documents: texts by doc_id.
+        counts: takes how many negatives were left out, by reason.
+    """
+
+    def __init__(self, material: Iterable[Yield], documents: Mapping[str, str], counts: Counter):
+        self.documents, self.counts = documents, counts
+        self._stated = cache(lambda doc_id: statement(documents[doc_id]))
+        self._question: dict[str, str] = {}  # problem_id -> what its question states
+        self._answers: defaultdict[str, set[str]] = defaultdict(set)
+        self._kept: defaultdict[str, set[str]] = defaultdict(set)
+        for one in material:
+            question = self._question[one.problem_id] = statement(one.question)
+            self._answers[question].update(use.doc_id for use in one.uses)
+            self._kept[question] |= one.kept
+        self._texts = {question: {documents[d] for d in ids} for question, ids in self._answers.items()}
+        self._statements = {question: set(map(self._stated, ids)) for question, ids in self._answers.items()}
+
+    def other_answers(self, use: Use) -> list[str]:
+        """Ids of the other theorems that helped with the question of a use, in their order."""
+        return sorted(self._answers[self._question[use.problem_id]] - {use.doc_id})
+
+    def barred(self, problem_id: str) -> set[str]:
+        """Documents that helped with a problem's question or were kept in its trees."""
+        question = self._question[problem_id]
+        return self._answers[question] | self._kept[question]
+
+    def rejected(self, use: Use) -> tuple[tuple[Passage, ...], dict[str, dict]]:
+        """What reflection turned down at the lookup of a use and what the guard lets pass, best first; and each one's origin."""
+        passages: dict[str, Passage] = {}
+        origins: dict[str, dict] = {}
+        for negative in use.rejected:
+            text = self.documents[negative.doc_id]
+            if reason := self._reason(use.problem_id, negative.doc_id) or (REPEATED if text in passages else ""):
+                self._left_out(reason)
+                continue
+            passages[text] = Passage(negative.doc_id, text)
+            origins[negative.doc_id] = {"run": REFLECTION, "rank": negative.rank, "score": negative.score}
+        return tuple(passages.values()), origins
+
+    def guarded(self, example: Example) -> Example:
+        """An example without the negatives, wherever they come from, that the guard has a reason against."""
+        problem_id, kept = example.provenance["question_id"], []
+        for passage in example.negatives:
+            if reason := self._reason(problem_id, passage.doc_id):
+                self._left_out(reason)
+            else:
+                kept.append(passage)
+        if len(kept) == len(example.negatives):
+            return example
+        ids = {passage.doc_id for passage in kept}
+        origins = {doc_id: each for doc_id, each in example.provenance["negatives"].items() if doc_id in ids}
+        return replace(example, negatives=tuple(kept), provenance={**example.provenance, "negatives": origins})
+
+    def _reason(self, problem_id: str, doc_id: str) -> str:
+        """Why a document may be no negative of a problem's queries; "" where it may."""
+        question = self._question[problem_id]
+        if doc_id in self._answers[question]:
+            return POSITIVE
+        if doc_id in self._kept[question]:
+            return CONTESTED
+        if self.documents[doc_id] in self._texts[question]:
+            return EQUAL_TEXT
+        return EQUAL_STATEMENT if self._stated(doc_id) in self._statements[question] else ""
+
+    def _left_out(self, reason: str) -> None:
+        self.counts[f"negatives left out: {reason}"] += 1
+
+
+def mined(
+    examples: Sequence[Example],
+    lists: Mapping[str, Run],
+    windows: Mapping[str, Window],
+    guard: FalseNegatives,
+    seed: int,
+) -> list[Example]:
+    """The examples in their order, those of the kinds in `windows` with negatives from BM25's lists of their queries.
+
+    What helped with a question is not ranked for the kinds that ask by it; a lexical query has but its own theorem for an answer.
+
+    Args:
+        examples: of any kinds.
+        lists: by kind, the lists by query_id.
+        windows: by kind, the ranks.
+        guard: knows what helped, the documents and the counts.
+        seed: of draws from windows.
+    """
+    by_id = {example.query_id: example for example in examples}
+    for kind, window in windows.items():
+        those = [example for example in examples if example.kind == kind]
+        if not those:
+            continue
+        excluded = {each.query_id: _unranked(each, guard) for each in those if kind != LEXICAL}
+        source = Source(BM25_RUN, lists[kind], window)
+        enriched, removed = mine(those, [source], guard.documents, excluded=excluded, seed=seed)
+        by_id |= {each.query_id: each if kind == LEXICAL else guard.guarded(each) for each in enriched}
+        guard.counts.update({f"mined left out: {reason}": number for reason, number in removed.items() if number})
+    return [by_id[example.query_id] for example in examples]
+
+
+def _unranked(example: Example, guard: FalseNegatives) -> set[str]:
+    own = {passage.doc_id for passage in example.positives}
+    return guard.barred(example.provenance["question_id"]) - own

@@ -1,0 +1,127 @@
+"""Queries that a model writes: what they share with a theorem's wording, its names in them, how replies are read; by hand."""
+
+import asyncio
+import hashlib
+import random
+
+import pytest
+
+from rader_ir.seeded import seed_of
+from rader_ir.synth.wording import Overlap, Wording, is_named, names_of, overlap
+from rader_ir.synth.writing import read_query, side_by_side
+from tests.grown_trees import CORPUS, PYTHAGORAS
+
+
+def test_overlap_by_hand():
+    """Without stop words the theorem is: area two circles equals area one square. These are six different words."""
+    text = "The area of two circles equals the area of one square."
+    assert overlap("One square and a zebra", text) == Overlap(2 / 6, 2)
+    assert overlap("two circles equal the area", text) == Overlap(4 / 6, 4)
+    assert overlap("zebra", text) == overlap("", text) == overlap("zebra", "$x^2$") == Overlap(0.0, 0)
+
+
+def test_overlap_with_a_long_run_against_brute_force():
+    """Random sequences of four words against all common slices."""
+    chance = random.Random(3)
+    for _ in range(50):
+        one, other = (chance.choices(["zebra", "lion", "horse", "goat"], k=chance.randint(0, 12)) for _ in range(2))
+        slices = {tuple(one[i:j]) for i in range(len(one)) for j in range(i + 1, len(one) + 1)}
+        held = [len(s) for s in slices if any(tuple(other[i : i + len(s)]) == s for i in range(len(other)))]
+        assert overlap(" ".join(one), " ".join(other)).run == max(held, default=0)
+
+
+def test_names_of_theorems():
+    assert names_of(PYTHAGORAS, "Pythagoras - squares add up.") == ["Pythagoras's Theorem", "Pythagoras"]
+    assert names_of("Kraft inequality\nA code has lengths.", "It bounds lengths.") == ["Kraft inequality"]
+    assert names_of("Every set is small.\nIndeed it is.") == [] == names_of("Let $x$ be real\nand positive")
+    assert names_of("Suppose it rains. Then it pours.") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "named"),
+    [
+        ("Use the Pythagorean relation", "Pythagoras's Theorem", False),
+        ("what does Pythagoras say of legs", "Pythagoras's Theorem", True),
+        ("apply THE LAW OF COSINES here", "Law of Cosines", True),
+        ("the cosines law", "Cosine Law", True),
+        ("the value of the mean", "Mean Value Theorem", False),
+        ("the mean-value theorem", "Mean Value Theorem", True),
+        ("Which ring has no unit?", "Ring", False),
+        ("anything", "Theorem 3", False),
+    ],
+)
+def test_a_name_is_found_in_other_spellings(query, name, named):
+    """A single word of the statement, such as ring, is no name; a name is found without its "theorem"."""
+    text = CORPUS["ring"] if name == "Ring" else f"{name}\nA statement in other words."
+    assert is_named(query, name, text) is named
+
+
+def test_limits_of_wording():
+    """The query shares 2 of 6 words and repeats 2 in a row."""
+    text, asked = "The area of two circles equals the area of one square.", "One square and a zebra"
+    assert Wording(share=0.34, run=2).objection(asked, text) == ""
+    assert Wording(share=0.33, run=2).objection(asked, text) == "shares its words"
+    assert Wording(share=0.34, run=1).objection(asked, text) == "repeats it"
+    with pytest.raises(ValueError, match="expected a share from 0 to 1"):
+        Wording(share=1.5)
+
+
+# Replies
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Query: Find x now.", "Find x now."),
+        ("Query: one two three\nQuery: four five six\nReason: z", "four five six"),
+        ("**Query**: bold it is", "bold it is"),
+        ("### Query:\nnext line okay", "next line okay"),
+        ('query : "quoted one here"', "quoted one here"),
+        ("- *Query:* what is f' here", "what is f' here"),
+        ('```json\n{"query": "abc def ghi"}\n```', "abc def ghi"),
+        ("Preconditions {x}.\nQuery: Is {y} odd now?", "Is {y} odd now?"),
+        ("no mark at all here", None),
+        ("Query:", None),
+        ("Query: one two", None),
+        ('{"query": 5}', None),
+        ('{"query": "abc def gh', None),
+        ("Query: 1 2 3", None),
+        ("", None),
+    ],
+)
+def test_replies_are_read(text, expected):
+    assert read_query(text, marked=True, fewest=3) == expected
+
+
+def test_a_lexical_reply_may_be_one_bare_line():
+    assert read_query("sides of triangles\n", marked=False) == "sides of triangles"
+    assert read_query("sides\n\nof triangles", marked=False) is None, "which line is it?"
+    assert read_query("Sure!\nQuery: sides", marked=False) == "sides"
+
+
+def test_work_is_done_side_by_side_and_ends_together():
+    """Three of five under way at a time; when one raises, none is left under way."""
+    under_way, most = set(), []
+
+    async def work(item):
+        under_way.add(item)
+        most.append(len(under_way))
+        try:
+            await asyncio.sleep(0.002 * (5 - item))
+            if item == 9:
+                raise ValueError("nine")
+            return item * item
+        finally:
+            under_way.discard(item)
+
+    assert asyncio.run(side_by_side(range(5), work, width=3)) == [0, 1, 4, 9, 16] and max(most) == 3
+    with pytest.raises(ValueError, match="nine"):
+        asyncio.run(side_by_side([0, 9, 1], work))
+    assert not under_way and asyncio.run(side_by_side([], work)) == []
+
+
+def test_seeds_follow_from_their_key():
+    """The first four bytes of SHA-256 of the key's repr, without the sign bit."""
+    digest = hashlib.sha256(b"(7, 'q1')").hexdigest()
+    assert seed_of(7, "q1") == int(digest[:8], 16) % 2**31
+    assert len({seed_of(7, str(n)) for n in range(1000)}) == 1000 and seed_of("7", 1) != seed_of(7, 1)
