@@ -20,6 +20,10 @@ class Chance:
     def __init__(self, *key: int | str):
         self._next = random.Random(repr(key)).random
 
+    def uniform(self) -> float:
+        """A number from 0 to 1, 1 left out."""
+        return self._next()
+
     def happens(self, probability: float) -> bool:
         """True with this probability; 0 never happens, 1 always does."""
         return self._next() < probability

@@ -1,6 +1,6 @@
 """Kinds of problems about lengths, chances and roots that need a theorem, and kinds that need none (their texts: problems.toml).
 
-Answers are exact fractions wherever they are rational. The problems without a theorem are of GSM8K's sort: some steps of arithmetic.
+Answers are exact fractions wherever they are rational. The problems without a theorem are of GSM8K's sort: a few sums.
 """
 
 from fractions import Fraction

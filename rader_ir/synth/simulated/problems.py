@@ -1,7 +1,7 @@
 """Problems of the simulated solver: templates with drawn numbers, told apart again by the words of a prompt.
 
-Those that need a theorem speak of umbrellas and lighthouses, not of derangements and congruences, so that finding the theorem takes
-more than the words of the question. The others are of GSM8K's sort and need none.
+Those that need a theorem speak of umbrellas and lighthouses, not of derangements and congruences, so that finding the theorem
+takes more than the words of the question. The others are of GSM8K's sort and need none.
 """
 
 import re
@@ -30,7 +30,8 @@ class Template:
         name: such as "derangement"; ids of problems begin with it.
         kind: draws its numbers and answers.
         forms: ways to word the question, with holes for the numbers.
-        given, goal: what is known and what is asked for, as the solver words it, with the same holes.
+        given: what is known, as the solver words it, with the same holes.
+        goal: what is asked for, without numbers.
         needs: id of the theorem without which the solver is mostly lost; "" where it needs none.
     """
 
