@@ -60,8 +60,9 @@ class Actions:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What decides the replies besides problem, rules and seed, for `Grown.about`."""
-        prompts = {**self.prompts, "summary": self.library.summaries.prompt}
+        """What decides the trees besides problem, rules and seed, for `Grown.about`."""
+        prompts = {name: self.prompts[name] for name in (THOUGHT, SOLUTION, QUERY, "reflection", "judge")}
+        prompts |= {"summary": self.library.summaries.prompt}
         told = json.dumps({name: asdict(prompt) for name, prompt in sorted(prompts.items())}, sort_keys=True)
         return {
             "model": self.lm.identity,

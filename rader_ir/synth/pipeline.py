@@ -5,18 +5,17 @@ rollout, replies in a cache, and nothing depends on time or on what happened to 
 is appended to `usage.jsonl`.
 """
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rader_ir.equivalence import TOLERANCE, Equivalence
 from rader_ir.files import replacing
 from rader_ir.mcts import Rules
-from rader_ir.prompts import Prompt, load_prompts
+from rader_ir.prompts import load_prompts
 from rader_ir.synth import report
 from rader_ir.synth.actions import Actions
 from rader_ir.synth.build import Recipe, build_examples
@@ -29,7 +28,6 @@ from rader_ir.synth.progress import shown
 from rader_ir.synth.retrieval import Search
 from rader_ir.synth.steady import Steady
 from rader_ir.synth.store import REPORT, SUMMARIES, Store
-from rader_ir.synth.writing import GENERAL, LEXICAL
 
 USAGE, FIGURE, TABLE = "usage.jsonl", "report.png", "report.md"
 
@@ -102,35 +100,32 @@ async def synthesize(
     prompts = load_prompts(plan.prompts)
     async with lm:
         library = Library(documents, search, summaries=Path(out).expanduser() / SUMMARIES, prompt=prompts["summary"])
-        store = Store(out, plan.rules, plan.seed, _about(plan, prompts, lm.identity, library))
-        with store.open(), Equivalence(tolerance=plan.tolerance) as answers:
-            work = _Work(problems, store, lm, answers, plan, prompts, verbose)
-            async with library:
-                await work.grow(library)
-            told = {"problems": work.trees(left)}
-            if plan.examples and not work.standing.stopped:
-                told |= await work.build(documents)
-            write_json(store.folder / REPORT, told)
-            return {**told, "used": work.used()}
+        with Equivalence(tolerance=plan.tolerance) as answers:
+            actions = Actions(Steady(lm), library, answers=answers, prompts=prompts, judge=plan.judge)
+            with Store(out, plan.rules, plan.seed, actions.about).open() as store:
+                work = _Work(problems, store, actions, plan, verbose)
+                if plan.search:
+                    await work.grow()
+                told = {"problems": work.trees(left)}
+                if plan.examples and not work.standing.stopped:
+                    told |= await work.build(documents)
+                write_json(store.folder / REPORT, told)
+                return {**told, "used": work.used(lm)}
 
 
 class _Work:
     """One call's way through a folder."""
 
-    def __init__(self, problems, store: Store, lm, answers: Equivalence, plan: Plan, prompts, verbose: bool):
-        self.problems, self.store, self.lm, self.answers = problems, store, lm, answers
-        self.plan, self.prompts, self.verbose = plan, prompts, verbose
-        self.steady = Steady(lm)
+    def __init__(self, problems: Sequence[Problem], store: Store, actions: Actions, plan: Plan, verbose: bool):
+        self.problems, self.store, self.actions, self.plan, self.verbose = problems, store, actions, plan, verbose
         self.standing = Standing(problems=len(problems), rollouts=len(problems) * plan.rules.rollouts)
 
-    async def grow(self, library: Library) -> None:
+    async def grow(self) -> None:
         """All trees, as far as the budget goes."""
-        if not self.plan.search:
-            return
-        actions = Actions(self.steady, library, prompts=self.prompts, answers=self.answers, judge=self.plan.judge)
-        options = {"meter": self.lm.meter, "under_way": self.plan.under_way, "budget": self.plan.budget}
-        async with shown(self.standing, self.lm.meter, verbose=self.verbose):
-            await grow_all(self.problems, self.store, actions.children, self.standing, **options)
+        meter, plan = self.actions.lm.meter, self.plan
+        options = {"meter": meter, "under_way": plan.under_way, "budget": plan.budget}
+        async with self.actions.library, shown(self.standing, meter, verbose=self.verbose):
+            await grow_all(self.problems, self.store, self.actions.children, self.standing, **options)
 
     def grown(self) -> Iterator[tuple[str, Grown]]:
         """(file name, tree) of the problems that have one, in their order, one in memory at a time."""
@@ -140,15 +135,14 @@ class _Work:
 
     def trees(self, left: Sequence[str]) -> dict[str, Any]:
         """What the trees say of the problems."""
+        answers = self.actions.answers
         counts, events, verdicts, nodes = Counter(), Counter(), Counter(), Counter()
         for _, grown in self.grown():
-            most = vote(grown, self.answers)
+            most = vote(grown, answers)
             counts["with a tree"] += 1
             counts["finished"] += grown.finished
             counts["solved"] += grown.solved
-            counts["right by majority"] += (
-                most is not None and self.answers.compare(most.answer, grown.problem.answer).equal
-            )
+            counts["right by majority"] += most is not None and answers.compare(most.answer, grown.problem.answer).equal
             counts["rollouts"] += len(grown.tree.rollouts)
             events.update(grown.counts)
             verdicts.update(each.verdict for found in grown.found.values() for each in found)
@@ -160,7 +154,8 @@ class _Work:
     async def build(self, documents: Mapping[str, str]) -> dict[str, Any]:
         """The examples of the trees, written; what they are like."""
         recipe = replace(self.plan.recipe, seed=self.plan.seed)
-        built = await build_examples(self.grown(), self.steady, documents, prompts=self.prompts, recipe=recipe)
+        prompts = self.actions.prompts
+        built = await build_examples(self.grown(), self.actions.lm, documents, prompts=prompts, recipe=recipe)
         write_built(built, self.store.folder)
         told = report.report(built.examples, built.counts)
         with replacing(self.store.folder / TABLE) as file:
@@ -168,32 +163,18 @@ class _Work:
         report.draw(told, self.store.folder / FIGURE)
         return {"examples": told}
 
-    def used(self) -> dict[str, Any]:
+    def used(self, lm) -> dict[str, Any]:
         """What this call used, also appended to the folder's file of such lines."""
         told = {
-            **self.lm.meter.totals(),
+            **lm.meter.totals(),
             "wall_seconds": round(self.standing.seconds, 3),
             "stopped": self.standing.stopped,
         }
         told |= {"rollouts": self.standing.rollouts_done - self.standing.kept}
-        told |= {name: getattr(self.lm, name) for name in ("hits", "misses", "joined") if hasattr(self.lm, name)}
+        told |= {name: getattr(lm, name) for name in ("hits", "misses", "joined") if hasattr(lm, name)}
         with open(self.store.folder / USAGE, "a", encoding="utf-8") as file:
             file.write(json.dumps(told) + "\n")
         return told
-
-
-def _about(plan: Plan, prompts: Mapping[str, Prompt], model: str, library: Library) -> dict[str, Any]:
-    """What decides the trees beside the rules and the seed."""
-    asked = {name: asdict(prompt) for name, prompt in prompts.items() if name not in (GENERAL, LEXICAL)}
-    wording = json.dumps(asked, sort_keys=True)
-    return {
-        "model": model,
-        "prompts": hashlib.sha256(wording.encode()).hexdigest()[:16],
-        "corpus": library.digest,
-        "retriever": library.name,
-        "judge": plan.judge,
-        "tolerance": plan.tolerance,
-    }
 
 
 def write_json(path: Path, told: Mapping[str, Any]) -> None:
