@@ -250,6 +250,12 @@ def test_a_question_and_a_theorem_give_one_example_of_each_kind():
     assert len([example for example in more.examples if example.kind == "llm"]) == 1, "the server wrote one text twice"
 
 
+def test_a_question_under_two_ids_is_one_question():
+    """The same words, in other TeX: one example of each kind and theorem, of the first id."""
+    built, _ = build(tree("b"), tree("a", question="Legs $3$ and $4$: how long is the longest side?"))
+    assert {example.provenance["question_id"] for example in built.examples} == {"a"} and len(built.examples) == 7
+
+
 def test_the_next_lookup_stands_in_where_no_query_could_be_had():
     """The model writes nothing useful after one thought; after two it does."""
 
@@ -398,11 +404,15 @@ def test_lexical_negatives_come_from_the_ranks_of_bm25():
 
 def test_other_kinds_may_be_mined_as_well():
     """Behind the rejected ones stands what BM25 lists for the query: the primes. Of the others with a word of it pyth and cosine
-    helped, heron was kept elsewhere, twin states what pyth does, and angles is there already."""
+    helped, heron was kept elsewhere, twin states what pyth does, and angles is there already. None of them takes its place."""
     asked = "Legs 3 and 4 of a triangle, both prime: how long is the longest side?"
-    built, _ = build(tree(question=asked), kinds=("question",), windows={"question": Window(1, None, 3)})
+    built, _ = build(tree(question=asked), kinds=("question",), windows={"question": Window(1, None, 1)})
     example = of_kind(built, "question")["pyth"]
     assert ids(example.negatives) == ["angles", "euler", "primes"]
+    every, _ = build(tree(question=asked), kinds=("question",), windows={"question": Window(1, None, None)})
+    assert ids(of_kind(every, "question")["cosine"].negatives) == ["ring", "primes", "angles"], (
+        "twin states what pyth does"
+    )
     assert {origin["run"] for origin in example.provenance["negatives"].values()} == {"reflection", "bm25"}
 
 
