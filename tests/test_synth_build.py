@@ -165,6 +165,7 @@ def test_no_query_shows_the_model_the_theorem_too_early_nor_its_own_lookup():
     general = told[f"GENERAL|{question}|The angle between the legs is right.|{stated}"]
     assert general["messages"][0] == {"role": "system", "content": "You write queries."}
     assert (general["temperature"], general["stop"], general["max_tokens"]) == (0.3, ["END"], 100)
+    assert f"GENERAL|{question}|(nothing yet)|{CORPUS['cosine']}" in told, "right after the question"
     lexical = told[f"LEXICAL|{stated}"]
     assert len(lexical["messages"]) == 1 and (lexical["temperature"], lexical["max_tokens"]) == (0.8, 60)
     assert general["seed"] == seed_of(0, "general_query", "legs", 7, 0)
