@@ -165,6 +165,7 @@ def test_no_query_shows_the_model_the_theorem_too_early_nor_its_own_lookup():
     general = told[f"GENERAL|{question}|The angle between the legs is right.|{stated}"]
     assert general["messages"][0] == {"role": "system", "content": "You write queries."}
     assert (general["temperature"], general["stop"], general["max_tokens"]) == (0.3, ["END"], 100)
+    assert f"GENERAL|{question}|(nothing yet)|{CORPUS['cosine']}" in told, "right after the question"
     lexical = told[f"LEXICAL|{stated}"]
     assert len(lexical["messages"]) == 1 and (lexical["temperature"], lexical["max_tokens"]) == (0.8, 60)
     assert general["seed"] == seed_of(0, "general_query", "legs", 7, 0)
@@ -248,6 +249,12 @@ def test_a_question_and_a_theorem_give_one_example_of_each_kind():
         "How far?\nFirst.\nSecond.",
     ]
     assert len([example for example in more.examples if example.kind == "llm"]) == 1, "the server wrote one text twice"
+
+
+def test_a_question_under_two_ids_is_one_question():
+    """The same words, in other TeX: one example of each kind and theorem, of the first id."""
+    built, _ = build(tree("b"), tree("a", question="Legs $3$ and $4$: how long is the longest side?"))
+    assert {example.provenance["question_id"] for example in built.examples} == {"a"} and len(built.examples) == 7
 
 
 def test_the_next_lookup_stands_in_where_no_query_could_be_had():
@@ -397,13 +404,19 @@ def test_lexical_negatives_come_from_the_ranks_of_bm25():
 
 
 def test_other_kinds_may_be_mined_as_well():
-    """Behind the rejected ones stands what BM25 lists for the query: the primes. Of the others with a word of it pyth and cosine
-    helped, heron was kept elsewhere, twin states what pyth does, and angles is there already."""
-    asked = "Legs 3 and 4 of a triangle, both prime: how long is the longest side?"
-    built, _ = build(tree(question=asked), kinds=("question",), windows={"question": Window(1, None, 3)})
+    """Behind the rejected ones stands what BM25 lists for the query. heron comes first by far and was kept elsewhere, so it is
+    not even counted; of the others primes has most of the words, and pyth, twin and cosine answer."""
+    asked = "Which area follows from three sides and half the perimeter, prime numbers all?"
+    built, _ = build(tree(question=asked), kinds=("question",), windows={"question": Window(1, None, 1)})
     example = of_kind(built, "question")["pyth"]
     assert ids(example.negatives) == ["angles", "euler", "primes"]
     assert {origin["run"] for origin in example.provenance["negatives"].values()} == {"reflection", "bm25"}
+
+
+def test_what_is_mined_may_not_state_what_another_theorem_of_the_question_does():
+    """The query for cosine shares "triangle" with pyth, twin, heron and angles; only angles may be a negative of it."""
+    built, _ = build(tree(), kinds=("llm",), windows={"llm": Window(1, None, None)})
+    assert ids(of_kind(built, "llm")["cosine"].negatives) == ["ring", "angles"]
 
 
 # Split

@@ -326,6 +326,31 @@ def test_without_scores_all_that_the_question_rejected_stands_there(tmp_path):
     assert one.problem.answer == "\\frac{1}{2}"
 
 
+def test_what_the_path_held_already_was_not_judged_again(tmp_path):
+    """The second lookup lists 17 again, which the path holds since the first."""
+    step = lookup({"3_5": {"query": "N", "scores": {"17": 2.0, "4": 1.0}}})
+    scores = {"3_9": {"query": "M", "scores": {"17": 2.0, "8": 1.5, "4": 1.0}}}
+    step["ost_step"] |= {"2": "More.", "2_querygeneration": ["M", None, None, None, {}, 1]}
+    step["ost_step"] |= {"2_retrieval": ["M - T", scores, "BM25", "8"]}
+    official(tmp_path, [step], [label("4", 0), label("17", 1), label("8", 1)])
+    ((_, one),) = read_official(tmp_path)
+    second = one.found[max(one.found)]
+    assert [(each.doc_id, each.verdict) for each in second] == [("17", "used"), ("8", "kept"), ("4", "rejected")]
+
+
+def test_a_node_is_as_old_as_its_oldest_path(tmp_path):
+    """Traces of rollouts 2 and then 1 go through one thought: it was made in rollout 1."""
+    official(tmp_path, [{"ost_step": {"1": "t"}, "direct_answer": {"text": text, "value": 0.2}} for text in ("a", "b")])
+    path = tmp_path / "answer_sheets" / "Question 0003 - Final Solutions.json"
+    entries = loaded(path)
+    path.write_text(json.dumps([entry | {"rollout_id": 2 - place} for place, entry in enumerate(entries)]))
+    (tmp_path / "answer_sheets" / "Question 0003 - Rollout Solutions.json").write_text("[]")
+    ((_, one),) = read_official(tmp_path)
+    assert [(node.kind, node.rollout) for node in one.tree.nodes] == [
+        ("question", 0), ("thought", 1), ("solution", 2), ("solution", 1)
+    ]  # fmt: skip
+
+
 def test_gold_documents_come_back_without_judgements(tmp_path):
     one = grown("gold", "q?")
     hang(one.tree, 0, theorem("ring", "Rings add."))

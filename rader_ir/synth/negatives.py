@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 
 from rader_ir.examples import KINDS, Example, Passage
-from rader_ir.guards import EQUAL_STATEMENT, EQUAL_TEXT, statement
+from rader_ir.guards import EQUAL_STATEMENT, statement
 from rader_ir.mining import POSITIVE, REPEATED, Source, Window, mine
 from rader_ir.runs import Run
 from rader_ir.synth.paths import Use, Yield
@@ -38,7 +38,6 @@ class FalseNegatives:
             question = self._question[one.problem_id] = statement(one.question)
             self._answers[question].update(use.doc_id for use in one.uses)
             self._kept[question] |= one.kept
-        self._texts = {question: {documents[d] for d in ids} for question, ids in self._answers.items()}
         self._statements = {question: set(map(self._stated, ids)) for question, ids in self._answers.items()}
 
     def other_answers(self, use: Use) -> list[str]:
@@ -84,8 +83,6 @@ class FalseNegatives:
             return POSITIVE
         if doc_id in self._kept[question]:
             return CONTESTED
-        if self.documents[doc_id] in self._texts[question]:
-            return EQUAL_TEXT
         return EQUAL_STATEMENT if self._stated(doc_id) in self._statements[question] else ""
 
     def _left_out(self, reason: str) -> None:

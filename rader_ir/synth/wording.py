@@ -8,6 +8,7 @@ without stop words; the names of TeX commands are among them, the signs, letters
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rader_ir.analysis import analyse
 from rader_ir.guards import statement
@@ -69,9 +70,10 @@ class Wording:
         return REPEATED if measured.run > self.run else ""
 
 
-def words(text: str) -> list[str]:
+@lru_cache(maxsize=4096)  # a theorem comes again with every query
+def words(text: str) -> tuple[str, ...]:
     """The words of what a text states, in its order, proofs left out."""
-    return [term for term in analyse(statement(text)) if len(term) > 1 and not term.isdecimal()]
+    return tuple(term for term in analyse(statement(text)) if len(term) > 1 and not term.isdecimal())
 
 
 def overlap(query: str, text: str) -> Overlap:
@@ -119,12 +121,12 @@ def _body(text: str, name: str) -> set[str]:
 
 
 def _longest_run(one: Sequence[str], other: Sequence[str]) -> int:
-    """Length of the longest sequence of words that both hold; quadratic time, linear memory."""
-    best, before = 0, [0] * (len(other) + 1)
+    """Length of the longest sequence of words that both hold."""
+    places: dict[str, list[int]] = {}
+    for place, word in enumerate(other):
+        places.setdefault(word, []).append(place)
+    best, before = 0, {}  # by place in the other: the run that ends there with the word before
     for word in one:
-        here = [0] * (len(other) + 1)
-        for at, also in enumerate(other):
-            if word == also:
-                here[at + 1] = before[at] + 1
-        best, before = max(best, *here), here
+        before = {place: before.get(place - 1, 0) + 1 for place in places.get(word, ())}
+        best = max(best, *before.values(), 0)
     return best

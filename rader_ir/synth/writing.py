@@ -21,6 +21,7 @@ from rader_ir.synth.wording import Wording, names_of
 
 GENERAL, LEXICAL = "general_query", "lexical_query"
 UNREADABLE = "unreadable"
+NOTHING_YET = "(nothing yet)"  # in place of the reasoning right after the question
 _AGAIN = frozenset({Failure.CUT_OFF, Failure.EMPTY})  # of the model's own doing, so that another seed may help
 _PROOF = re.compile(r"\\begin\{proof\}")
 _MARK = re.compile(r"^[ \t*_#>-]*query[ \t*_]*:[*_]*", re.I | re.M)
@@ -67,7 +68,7 @@ class Writer:
     async def general(self, use: Use, text: str) -> str | None:
         """A query for the theorem `text` from the question and the reasoning before it; None where none will do."""
         names = names_of(text, use.summary)
-        filled = {"question": use.question, "partial": use.reasoning}
+        filled = {"question": use.question, "partial": use.reasoning or NOTHING_YET}
         key = (use.problem_id, use.theorem_node)
         return await self._written(GENERAL, text, filled, key, lambda query: self.wording.objection(query, text, names))
 
