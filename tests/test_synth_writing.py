@@ -1,4 +1,4 @@
-"""Queries that a model writes: what they share with a theorem's wording, its names in them, how replies are read; by hand."""
+"""Queries that a model writes: what they share with a theorem's wording, its names in them; by hand."""
 
 import asyncio
 import hashlib
@@ -7,8 +7,8 @@ import random
 import pytest
 
 from rader_ir.seeded import seed_of
+from rader_ir.synth.asking import side_by_side
 from rader_ir.synth.wording import Overlap, Wording, is_named, names_of, overlap
-from rader_ir.synth.writing import read_query, side_by_side
 from tests.grown_trees import CORPUS, PYTHAGORAS
 
 
@@ -64,39 +64,6 @@ def test_limits_of_wording():
     assert Wording(share=0.34, run=1).objection(asked, text) == "repeats it"
     with pytest.raises(ValueError, match="expected a share from 0 to 1"):
         Wording(share=1.5)
-
-
-# Replies
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Query: Find x now.", "Find x now."),
-        ("Query: one two three\nQuery: four five six\nReason: z", "four five six"),
-        ("**Query**: bold it is", "bold it is"),
-        ("### Query:\nnext line okay", "next line okay"),
-        ('query : "quoted one here"', "quoted one here"),
-        ("- *Query:* what is f' here", "what is f' here"),
-        ('```json\n{"query": "abc def ghi"}\n```', "abc def ghi"),
-        ("Preconditions {x}.\nQuery: Is {y} odd now?", "Is {y} odd now?"),
-        ("no mark at all here", None),
-        ("Query:", None),
-        ("Query: one two", None),
-        ('{"query": 5}', None),
-        ('{"query": "abc def gh', None),
-        ("Query: 1 2 3", None),
-        ("", None),
-    ],
-)
-def test_replies_are_read(text, expected):
-    assert read_query(text, marked=True, fewest=3) == expected
-
-
-def test_a_lexical_reply_may_be_one_bare_line():
-    assert read_query("sides of triangles\n", marked=False) == "sides of triangles"
-    assert read_query("sides\n\nof triangles", marked=False) is None, "which line is it?"
-    assert read_query("Sure!\nQuery: sides", marked=False) == "sides"
 
 
 def test_work_is_done_side_by_side_and_ends_together():

@@ -16,13 +16,15 @@ from rader_ir.examples import KINDS, Example, Passage
 from rader_ir.guards import statement
 from rader_ir.lm import Generates
 from rader_ir.mining import Window
+from rader_ir.prompts import Prompt
 from rader_ir.runs import Run
 from rader_ir.seeded import seed_of
+from rader_ir.synth.asking import side_by_side
 from rader_ir.synth.grown import Grown
 from rader_ir.synth.negatives import FalseNegatives, mined
 from rader_ir.synth.paths import TRAJECTORIES, Use, Yield, yielded
 from rader_ir.synth.wording import Wording
-from rader_ir.synth.writing import Asks, Writer, side_by_side
+from rader_ir.synth.writing import Writer
 
 SOURCE = "synthesis"
 TRAIN, DEV = "train", "dev"
@@ -110,7 +112,7 @@ async def build_examples(
     lm: Generates,
     documents: Mapping[str, str],
     *,
-    prompts: Mapping[str, Asks],
+    prompts: Mapping[str, Prompt],
     recipe: Recipe | None = None,
     bm25: BM25 | None = None,
 ) -> Built:

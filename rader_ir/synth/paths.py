@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rader_ir.mcts import THEOREM, THOUGHT, Node, Tree, text_of
+from rader_ir.synth.asking import partial_solution
 from rader_ir.synth.grown import KEPT, REJECTED, Found, Grown
 
 TRAJECTORIES = ("tree", "rollouts")
@@ -35,6 +36,7 @@ class Use:
         doc_id: of the document.
         summary: the sentence that stood for it in the search.
         reasoning: thoughts and summaries of theorems before the query, one to a line; "" right after the question.
+        partial: the same as prompts show it.
         rejected: what reflection turned down at that query, best ranked first.
     """
 
@@ -46,6 +48,7 @@ class Use:
     doc_id: str
     summary: str
     reasoning: str
+    partial: str
     rejected: tuple[Negative, ...]
 
 
@@ -106,6 +109,7 @@ def _use(name: str, grown: Grown, theorem: Node) -> Use:
         doc_id=theorem.content["doc_id"],
         summary=text_of(theorem.content),
         reasoning=reasoning(before),
+        partial=partial_solution(before),
         rejected=tuple(_rejected(grown.found.get(theorem.parent, ()))),
     )
 
