@@ -104,6 +104,14 @@ def test_the_reward_decides_what_is_right():
     assert yielded("t", legs(), least_reward=1.1).uses == ()
 
 
+def test_a_theorem_may_have_to_precede_more_right_answers_than_wrong_ones():
+    """pyth precedes 9, right, and 10, wrong: a half. cosine precedes one answer, which is right."""
+    for share, expected in ((0.5, ["cosine", "pyth"]), (0.51, ["cosine"]), (1.0, ["cosine"])):
+        assert [use.doc_id for use in yielded("t", legs(), least_share=share).uses] == expected
+    built, _ = build(tree(), kinds=("question",), least_share=0.51)
+    assert [example.positives[0].doc_id for example in built.examples] == ["cosine"]
+
+
 def test_the_reasoning_holds_earlier_theorems_and_thoughts_but_no_query():
     one = grown("p", "q?")
     hang(one.tree, 0, query("first lookup"))
@@ -462,6 +470,7 @@ def test_a_missing_prompt_is_named():
         ({"trajectories": "all"}, "trajectories 'all' are unknown; choose one of tree, rollouts"),
         ({"tries": 0}, "expected 1 or more"),
         ({"dev_fraction": 1.0}, "a share from 0 to below 1"),
+        ({"least_share": 1.1}, "least_share 1.1; expected a share from 0 to 1"),
     ],
 )
 def test_impossible_recipes_are_refused(options, message):

@@ -4,6 +4,7 @@ A trajectory is the walk from the question to a node whose answer is right. Ever
 before its lookup is the query's context, and what reflection turned down at that lookup are its negatives.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,9 @@ def read_trees(folder: str | Path) -> Iterator[tuple[str, Grown]]:
         yield path.name, Grown.read(path)
 
 
-def yielded(name: str, grown: Grown, *, trajectories: str = "tree", least_reward: float = 1.0) -> Yield:
+def yielded(
+    name: str, grown: Grown, *, trajectories: str = "tree", least_reward: float = 1.0, least_share: float = 0.0
+) -> Yield:
     """What examples are made of in one tree.
 
     Args:
@@ -77,6 +80,8 @@ def yielded(name: str, grown: Grown, *, trajectories: str = "tree", least_reward
         trajectories: `tree` takes every right answer that the tree holds, each once, whether a rollout ended there or not, as
             the paper's lists of final solutions do; `rollouts` only those at which one ended.
         least_reward: of an answer that counts as right.
+        least_share: of the answers that follow a theorem, the share that must be right. A right answer may come in spite of a
+            theorem that has nothing to do with it, and one is enough for the paper; if most are right, it helped.
 
     Raises:
         ValueError: an unknown kind of trajectories.
@@ -86,10 +91,17 @@ def yielded(name: str, grown: Grown, *, trajectories: str = "tree", least_reward
     tree = grown.tree
     ends = tree.answers() if trajectories == "tree" else [tree.nodes[end] for end in set(tree.rollouts)]
     right = [end.id for end in ends if end.reward is not None and end.reward >= least_reward]
-    theorems = {node.id for end in right for node in tree.path(end) if node.kind == THEOREM}
+    rightly = _theorems_before(tree, right)
+    followed = _theorems_before(tree, [end.id for end in ends if end.reward is not None])
+    theorems = [node for node, times in rightly.items() if times >= least_share * followed[node]]
     kept = frozenset(each.doc_id for found in grown.found.values() for each in found if each.verdict == KEPT)
     uses = tuple(_use(name, grown, tree.nodes[node]) for node in sorted(theorems))
     return Yield(grown.problem.problem_id, grown.problem.question, uses, kept)
+
+
+def _theorems_before(tree: Tree, ends: Sequence[int]) -> Counter:
+    """By id of a theorem node, how many of the ends it stands before."""
+    return Counter(node.id for end in ends for node in tree.path(end) if node.kind == THEOREM)
 
 
 def reasoning(path: Sequence[Node]) -> str:
