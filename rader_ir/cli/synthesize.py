@@ -25,7 +25,6 @@ _RULES = {  # options of the search that are plain numbers: type and words
     "max_queries": (int, "most queries on a path (default: half of the depth)"),
     "exploration": (float, "weight c of UCT"),
 }
-_RECIPE = ("per_theorem", "least_share", "dev_fraction")  # options of the examples that are plain numbers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,7 +134,8 @@ def _plan(args: argparse.Namespace):
     from rader_ir.synth.pipeline import Plan
 
     rules = {name: getattr(args, name) for name in (*_RULES, "schedule", "variant") if getattr(args, name) is not None}
-    recipe = {name: getattr(args, name) for name in _RECIPE if getattr(args, name) is not None}
+    made = ("per_theorem", "least_share", "dev_fraction")
+    recipe = {name: getattr(args, name) for name in made if getattr(args, name) is not None}
     return Plan(
         rules=Rules(**rules, gold_documents=args.gold_documents),
         recipe=Recipe(**recipe, kinds=tuple(args.kinds or KINDS)),
