@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import random
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -17,32 +17,20 @@ from rader_ir.examples import KINDS, read_examples, write_examples
 from rader_ir.lm.cache import Cached
 from rader_ir.lm.server import Server
 from rader_ir.mining import Window
+from rader_ir.prompts import Prompt
 from rader_ir.seeded import seed_of
 from rader_ir.synth.build import Recipe, build_examples
 from rader_ir.synth.grown import Found
 from rader_ir.synth.paths import Negative, read_trees, yielded
-from rader_ir.synth.writing import shown
+from rader_ir.synth.summaries import stated
 from tests.grown_trees import CORPUS, PYTHAGORAS, grown, hang, legs, query, solution, theorem, thought, walk
 from tests.lm_server import MODEL, Fault, LMServer
 
-
-@dataclass(frozen=True)
-class Ask:
-    """A prompt."""
-
-    user: str
-    system: str = ""
-    max_tokens: int = 100
-    stop: tuple[str, ...] = ()
-    temperature: float | None = None
-    schema: str | None = None
-
-
 PROMPTS = {
-    "general_query": Ask(
-        "GENERAL|{question}|{partial}|{theorem}", "You write queries.", stop=("END",), temperature=0.3
+    "general_query": Prompt(
+        "You write queries.", "GENERAL|{question}|{partial}|{theorem}", 100, stop=("END",), temperature=0.3
     ),
-    "lexical_query": Ask("LEXICAL|{theorem}", max_tokens=60),
+    "lexical_query": Prompt("", "LEXICAL|{theorem}", 60),
 }
 WRITTEN = {  # by a word of the theorem: the general query and the lexical one
     "Pythagoras": (
@@ -116,6 +104,14 @@ def test_the_reward_decides_what_is_right():
     assert yielded("t", legs(), least_reward=1.1).uses == ()
 
 
+def test_a_theorem_may_have_to_precede_more_right_answers_than_wrong_ones():
+    """pyth precedes 9, right, and 10, wrong: a half. cosine precedes one answer, which is right."""
+    for share, expected in ((0.5, ["cosine", "pyth"]), (0.51, ["cosine"]), (1.0, ["cosine"])):
+        assert [use.doc_id for use in yielded("t", legs(), least_share=share).uses] == expected
+    built, _ = build(tree(), kinds=("question",), least_share=0.51)
+    assert [example.positives[0].doc_id for example in built.examples] == ["cosine"]
+
+
 def test_the_reasoning_holds_earlier_theorems_and_thoughts_but_no_query():
     one = grown("p", "q?")
     hang(one.tree, 0, query("first lookup"))
@@ -159,14 +155,14 @@ def test_no_query_shows_the_model_the_theorem_too_early_nor_its_own_lookup():
     """The general prompt holds the question, the thought and the theorem found, without its proof; the lexical one only that."""
     _, requests = build(tree())
     told = {body["messages"][-1]["content"]: body for body in requests}
-    stated = shown(PYTHAGORAS, 4000)
-    assert stated.endswith("\\end{theorem}") and "Cut and paste" not in stated
+    theorem = stated(PYTHAGORAS, 6000)
+    assert theorem.endswith("\\end{theorem}") and "Cut and paste" not in theorem
     question = "Legs 3 and 4: how long is the longest side?"
-    general = told[f"GENERAL|{question}|The angle between the legs is right.|{stated}"]
+    general = told[f"GENERAL|{question}|Step 1: The angle between the legs is right.|{theorem}"]
     assert general["messages"][0] == {"role": "system", "content": "You write queries."}
     assert (general["temperature"], general["stop"], general["max_tokens"]) == (0.3, ["END"], 100)
     assert f"GENERAL|{question}|(nothing yet)|{CORPUS['cosine']}" in told, "right after the question"
-    lexical = told[f"LEXICAL|{stated}"]
+    lexical = told[f"LEXICAL|{theorem}"]
     assert len(lexical["messages"]) == 1 and (lexical["temperature"], lexical["max_tokens"]) == (0.8, 60)
     assert general["seed"] == seed_of(0, "general_query", "legs", 7, 0)
     assert lexical["seed"] == seed_of(0, "lexical_query", "pyth", 0)
@@ -326,6 +322,7 @@ def test_trees_are_read_from_their_folder(tmp_path):
         ("I would rather not say.", "general_query unreadable"),
         ("Query:", "general_query unreadable"),
         ("Query: N/A", "general_query unreadable"),
+        ("Query: 1 2 3", "general_query unreadable"),
     ],
 )
 def test_a_bad_query_is_asked_for_again_and_then_dropped(text, event):
@@ -359,7 +356,7 @@ def test_a_cut_off_query_is_asked_for_again():
 
 
 def test_a_theorem_that_is_too_long_is_cut_once():
-    """The server takes 2,000 characters. 4,000 of the theorem are shown first, then 1,000; then it does."""
+    """The server takes 2,000 characters. 6,000 of the theorem are shown first, then 1,500; then it does."""
     long = {**CORPUS, "pyth": f"Pythagoras\n{'The sides have squares. ' * 400}"}
     too_long = Fault("status", 400, "This model's maximum context length is 500 tokens.", "context_length_exceeded")
 
@@ -473,6 +470,7 @@ def test_a_missing_prompt_is_named():
         ({"trajectories": "all"}, "trajectories 'all' are unknown; choose one of tree, rollouts"),
         ({"tries": 0}, "expected 1 or more"),
         ({"dev_fraction": 1.0}, "a share from 0 to below 1"),
+        ({"least_share": 1.1}, "least_share 1.1; expected a share from 0 to 1"),
     ],
 )
 def test_impossible_recipes_are_refused(options, message):

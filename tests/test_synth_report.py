@@ -27,10 +27,10 @@ def example(
 
 
 EXAMPLES = [
-    example(1, "llm", "One square and a zebra", 3),  # 5 words, 2 of 6, 2 in a row
+    example(1, "llm", "One square and a zebra", 3),  # 5 words, 2 of 6, 2 in a row; 2 of 3 are taken
     example(
         2, "llm", "two circles equal the area", 0, question="q2", doc_id="t2", split="dev"
-    ),  # 5 words, 4 of 6, 4 in a row
+    ),  # 5 words, 4 of 6, 4 in a row; all are taken
     example(3, "llm", "zebra", 0, question="q2", doc_id="t1", split="dev"),  # 1 word, nothing
     example(4, "question", " ".join(["zebra"] * 2000), 1),
 ]
@@ -44,6 +44,7 @@ def test_the_numbers_by_hand():
     assert llm["negatives"] == {"mean": 1.0, "median": 0.0, "least": 0.0, "most": 3.0}
     assert llm["words"] == {"mean": round(11 / 3, 4), "median": 5.0, "least": 1.0, "most": 5.0}
     assert llm["overlap"] == {"mean": round(1 / 3, 4), "median": round(1 / 3, 4), "least": 0.0, "most": round(2 / 3, 4)}
+    assert llm["taken"] == {"mean": round(5 / 9, 4), "median": round(2 / 3, 4), "least": 0.0, "most": 1.0}
     assert llm["run"] == {"mean": 2.0, "median": 2.0, "least": 0.0, "most": 4.0}
     total = numbers["kinds"]["total"]
     assert (total["examples"], total["questions"], total["without_negatives"]) == (4, 2, 2)
@@ -54,10 +55,12 @@ def test_the_numbers_by_hand():
 
 
 def test_histograms_by_hand():
-    """Shares 0, 1/3 and 2/3 fall into the bins from 0, .3 and .6; 1 and 5 words into 1-2 and 4-6; 2,000 into the last."""
+    """Shares 0, 1/3 and 2/3 fall into the bins from 0, .3 and .6; 1 and 5 words into 1-2 and 4-6; 1 and 2,000 into the last."""
     kinds = report(EXAMPLES, {})["kinds"]
     shares = dict(zip(BINS["overlap"], kinds["llm"]["histograms"]["overlap"], strict=False))
     assert {edge: n for edge, n in shares.items() if n} == {0.0: 1, 0.3: 1, 0.6: 1}
+    taken = dict(zip(BINS["taken"], kinds["llm"]["histograms"]["taken"], strict=False))
+    assert {edge: n for edge, n in taken.items() if n} == {0.0: 1, 0.6: 1, 0.9: 1}
     lengths = dict(zip(BINS["words"], kinds["llm"]["histograms"]["words"], strict=False))
     assert {edge: n for edge, n in lengths.items() if n} == {1: 1, 4: 2}
     assert kinds["question"]["histograms"]["words"][-1] == 1
@@ -66,14 +69,14 @@ def test_histograms_by_hand():
 def test_nothing_gives_no_means():
     numbers = report([], {})
     assert numbers["kinds"]["total"]["examples"] == 0 and numbers["kinds"]["total"]["words"] is None
-    assert "| total | 0 | 0 | 0 | – | – | 0 | – | – | – |" in markdown(numbers)
+    assert "| total | 0 | 0 | 0 | – | – | 0 | – | – | – | – |" in markdown(numbers)
 
 
 def test_the_table_by_hand():
     lines = markdown(report(EXAMPLES, COUNTS)).splitlines()
     assert lines[0].split(" | ")[1:4] == ["examples", "questions", "theorems"]
-    assert lines[2] == "| written by the model | 3 | 2 | 2 | 1 | 1 | 2 | 5 | 0.33 | 2 |"
-    assert {line.count("|") for line in lines[:5]} == {11}
+    assert lines[2] == "| written by the model | 3 | 2 | 2 | 1 | 1 | 2 | 5 | 0.33 | 0.56 | 2 |"
+    assert {line.count("|") for line in lines[:5]} == {12}
     assert "Examples by split: dev 2 of 1 questions; train 2 of 1 questions." in lines
     assert "| general_query unreadable | 1,200 |" in lines
 

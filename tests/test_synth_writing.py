@@ -1,4 +1,4 @@
-"""Queries that a model writes: what they share with a theorem's wording, its names in them, how replies are read; by hand."""
+"""Queries that a model writes: what they share with a theorem's wording, its names in them; by hand."""
 
 import asyncio
 import hashlib
@@ -7,17 +7,17 @@ import random
 import pytest
 
 from rader_ir.seeded import seed_of
+from rader_ir.synth.asking import side_by_side
 from rader_ir.synth.wording import Overlap, Wording, is_named, names_of, overlap
-from rader_ir.synth.writing import read_query, side_by_side
 from tests.grown_trees import CORPUS, PYTHAGORAS
 
 
 def test_overlap_by_hand():
     """Without stop words the theorem is: area two circles equals area one square. These are six different words."""
     text = "The area of two circles equals the area of one square."
-    assert overlap("One square and a zebra", text) == Overlap(2 / 6, 2)
-    assert overlap("two circles equal the area", text) == Overlap(4 / 6, 4)
-    assert overlap("zebra", text) == overlap("", text) == overlap("zebra", "$x^2$") == Overlap(0.0, 0)
+    assert overlap("One square and a zebra", text) == Overlap(2 / 6, 2, 2 / 3)
+    assert overlap("two circles equal the area", text) == Overlap(4 / 6, 4, 1.0)
+    assert overlap("zebra", text) == overlap("", text) == overlap("zebra", "$x^2$") == Overlap(0.0, 0, 0.0)
 
 
 def test_overlap_with_a_long_run_against_brute_force():
@@ -57,46 +57,47 @@ def test_a_name_is_found_in_other_spellings(query, name, named):
 
 
 def test_limits_of_wording():
-    """The query shares 2 of 6 words and repeats 2 in a row."""
+    """The query shares 2 of 6 words, repeats 2 in a row, and takes 2 of its 3 words."""
     text, asked = "The area of two circles equals the area of one square.", "One square and a zebra"
     assert Wording(share=0.34, run=2).objection(asked, text) == ""
     assert Wording(share=0.33, run=2).objection(asked, text) == "shares its words"
     assert Wording(share=0.34, run=1).objection(asked, text) == "repeats it"
-    with pytest.raises(ValueError, match="expected a share from 0 to 1"):
-        Wording(share=1.5)
+    assert Wording(share=0.34, run=2, taken=0.66).objection(asked, text) == "shares its words"
+    for wrong in ({"share": 1.5}, {"taken": -0.1}, {"run": -1}):
+        with pytest.raises(ValueError, match="expected shares from 0 to 1 and a run of 0 or more words"):
+            Wording(**wrong)
 
 
-# Replies
+def test_a_sentence_of_a_long_theorem_is_found_to_be_taken_from_it():
+    """Of a hundred words a query can hold few; that all of its own come from there still tells, though none follow each other."""
+    text = " ".join(f"word{chr(97 + n // 10)}{chr(97 + n % 10)}" for n in range(100))
+    asked = " ".join(text.split()[::20])
+    assert overlap(asked, text) == Overlap(0.05, 1, 1.0) and Wording().objection(asked, text) == "shares its words"
+
+
+RAMSEY = (
+    "Ramsey's theorem\nRamsey's theorem is a result of combinatorics. It is named after Frank P. Ramsey. It tells when a graph "
+    "holds a clique."
+)
+RIEMANN = (
+    "Riemann conformal mapping theorem\nA simply connected open set can be mapped onto the disk. It is named after the German "
+    "mathematician Bernhard Riemann. A Conformal mapping preserves angles, and so does what is conformal."
+)
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("query", "text", "named"),
     [
-        ("Query: Find x now.", "Find x now."),
-        ("Query: one two three\nQuery: four five six\nReason: z", "four five six"),
-        ("**Query**: bold it is", "bold it is"),
-        ("### Query:\nnext line okay", "next line okay"),
-        ('query : "quoted one here"', "quoted one here"),
-        ("- *Query:* what is f' here", "what is f' here"),
-        ('```json\n{"query": "abc def ghi"}\n```', "abc def ghi"),
-        ("Preconditions {x}.\nQuery: Is {y} odd now?", "Is {y} odd now?"),
-        ("no mark at all here", None),
-        ("Query:", None),
-        ("Query: one two", None),
-        ('{"query": 5}', None),
-        ('{"query": "abc def gh', None),
-        ("Query: 1 2 3", None),
-        ("", None),
+        ("What did Ramsey find out about graphs?", RAMSEY, True),
+        ("Which graph holds a clique?", RAMSEY, False),
+        ("the Riemann mapping theorem", RIEMANN, True),
+        ("What keeps angles and is conformal?", RIEMANN, False),
+        ("What did Heron say of areas?", CORPUS["heron"], True),
     ],
 )
-def test_replies_are_read(text, expected):
-    assert read_query(text, marked=True, fewest=3) == expected
-
-
-def test_a_lexical_reply_may_be_one_bare_line():
-    assert read_query("sides of triangles\n", marked=False) == "sides of triangles"
-    assert read_query("sides\n\nof triangles", marked=False) is None, "which line is it?"
-    assert read_query("Sure!\nQuery: sides", marked=False) == "sides"
+def test_whom_a_theorem_is_named_after_is_found_though_its_text_names_them_too(query, text, named):
+    (name,) = names_of(text)
+    assert is_named(query, name, text) is named
 
 
 def test_work_is_done_side_by_side_and_ends_together():

@@ -89,6 +89,12 @@ def _add_examples(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--per-theorem", type=options.positive, metavar="N", help="of a question, of kind cot and llm (1)"
     )
+    group.add_argument(
+        "--least-share",
+        type=float,
+        metavar="X",
+        help="of the answers that follow a theorem, right ones (0: one will do)",
+    )
     group.add_argument("--dev-fraction", type=float, metavar="X", help="share of the questions for development (0.1)")
     only = group.add_mutually_exclusive_group()
     only.add_argument("--no-examples", action="store_true", help="grow trees only")
@@ -129,7 +135,8 @@ def _plan(args: argparse.Namespace):
     from rader_ir.synth.pipeline import Plan
 
     rules = {name: getattr(args, name) for name in (*_RULES, "schedule", "variant") if getattr(args, name) is not None}
-    recipe = {name: getattr(args, name) for name in ("per_theorem", "dev_fraction") if getattr(args, name) is not None}
+    made = ("per_theorem", "least_share", "dev_fraction")
+    recipe = {name: getattr(args, name) for name in made if getattr(args, name) is not None}
     return Plan(
         rules=Rules(**rules, gold_documents=args.gold_documents),
         recipe=Recipe(**recipe, kinds=tuple(args.kinds or KINDS)),

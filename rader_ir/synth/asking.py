@@ -5,9 +5,9 @@ without. Calls that belong together go side by side, and the first exception amo
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from rader_ir.lm import Failure, Generates, Reply, Sampling
 from rader_ir.mcts import THEOREM, THOUGHT, Node, text_of
@@ -15,6 +15,8 @@ from rader_ir.prompts import Prompt
 
 NOTHING_YET = "(nothing yet)"
 PAPER = Sampling()  # temperature 0.8, top-p 0.95 (arXiv:2505.18405, Table 8)
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 async def asked(lm: Generates, prompt: Prompt, values: Mapping[str, str], *, sampling: Sampling, seed: int) -> Reply:
@@ -47,6 +49,21 @@ async def together(calls: Sequence[Awaitable[Any]]) -> list[Any]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+async def side_by_side(
+    items: Sequence[Item], work: Callable[[Item], Awaitable[Result]], *, width: int = 256
+) -> list[Result]:
+    """`work` of each item, in their order; `width` at a time, so that many items are not as many tasks in memory."""
+    results: list[Result | None] = [None] * len(items)
+    places = iter(range(len(items)))
+
+    async def worker() -> None:
+        for place in places:  # one iterator for all workers: each takes what is next
+            results[place] = await work(items[place])
+
+    await together([worker() for _ in range(min(width, len(items)))])
+    return results
 
 
 def partial_solution(path: Sequence[Node]) -> str:

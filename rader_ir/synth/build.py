@@ -16,13 +16,15 @@ from rader_ir.examples import KINDS, Example, Passage
 from rader_ir.guards import statement
 from rader_ir.lm import Generates
 from rader_ir.mining import Window
+from rader_ir.prompts import Prompt
 from rader_ir.runs import Run
 from rader_ir.seeded import seed_of
+from rader_ir.synth.asking import side_by_side
 from rader_ir.synth.grown import Grown
 from rader_ir.synth.negatives import FalseNegatives, mined
 from rader_ir.synth.paths import TRAJECTORIES, Use, Yield, yielded
 from rader_ir.synth.wording import Wording
-from rader_ir.synth.writing import Asks, Writer, side_by_side
+from rader_ir.synth.writing import Writer
 
 SOURCE = "synthesis"
 TRAIN, DEV = "train", "dev"
@@ -37,6 +39,7 @@ class Recipe:
         kinds: of queries, among `KINDS`.
         trajectories: `tree` or `rollouts`, as `paths.yielded` has it.
         least_reward: of an answer that counts as right.
+        least_share: of the answers that follow a theorem, the share that must be right; the paper asks for no more than one.
         per_theorem: most `cot` and most `llm` examples of one question and theorem; the other kinds have one.
         tries: calls for one query at most.
         wording: what an `llm` query may have in common with its theorem.
@@ -52,6 +55,7 @@ class Recipe:
     kinds: tuple[str, ...] = KINDS
     trajectories: str = "tree"
     least_reward: float = 1.0
+    least_share: float = 0.0
     per_theorem: int = 1
     tries: int = 3
     wording: Wording = field(default_factory=Wording)
@@ -70,6 +74,8 @@ class Recipe:
                 f"per_theorem {self.per_theorem}, tries {self.tries}, round_trip {self.round_trip}, dev_fraction "
                 f"{self.dev_fraction}; expected 1 or more, and a share from 0 to below 1"
             )
+        if not 0 <= self.least_share <= 1:
+            raise ValueError(f"least_share {self.least_share}; expected a share from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ async def build_examples(
     lm: Generates,
     documents: Mapping[str, str],
     *,
-    prompts: Mapping[str, Asks],
+    prompts: Mapping[str, Prompt],
     recipe: Recipe | None = None,
     bm25: BM25 | None = None,
 ) -> Built:
@@ -150,7 +156,8 @@ def _material(trees: Iterable[tuple[str, Grown]], recipe: Recipe, counts: Counte
     """What the trees yield, in the order of problem ids."""
     found: dict[str, Yield] = {}
     for name, grown in trees:
-        one = yielded(name, grown, trajectories=recipe.trajectories, least_reward=recipe.least_reward)
+        limits = {"least_reward": recipe.least_reward, "least_share": recipe.least_share}
+        one = yielded(name, grown, trajectories=recipe.trajectories, **limits)
         if one.problem_id in found:
             raise ValueError(f"{name}: problem {one.problem_id!r} has a tree already; give each problem one tree")
         found[one.problem_id] = one

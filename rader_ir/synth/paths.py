@@ -4,11 +4,13 @@ A trajectory is the walk from the question to a node whose answer is right. Ever
 before its lookup is the query's context, and what reflection turned down at that lookup are its negatives.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rader_ir.mcts import THEOREM, THOUGHT, Node, Tree, text_of
+from rader_ir.synth.asking import partial_solution
 from rader_ir.synth.grown import KEPT, REJECTED, Found, Grown
 
 TRAJECTORIES = ("tree", "rollouts")
@@ -35,6 +37,7 @@ class Use:
         doc_id: of the document.
         summary: the sentence that stood for it in the search.
         reasoning: thoughts and summaries of theorems before the query, one to a line; "" right after the question.
+        partial: the same as prompts show it.
         rejected: what reflection turned down at that query, best ranked first.
     """
 
@@ -46,6 +49,7 @@ class Use:
     doc_id: str
     summary: str
     reasoning: str
+    partial: str
     rejected: tuple[Negative, ...]
 
 
@@ -65,7 +69,9 @@ def read_trees(folder: str | Path) -> Iterator[tuple[str, Grown]]:
         yield path.name, Grown.read(path)
 
 
-def yielded(name: str, grown: Grown, *, trajectories: str = "tree", least_reward: float = 1.0) -> Yield:
+def yielded(
+    name: str, grown: Grown, *, trajectories: str = "tree", least_reward: float = 1.0, least_share: float = 0.0
+) -> Yield:
     """What examples are made of in one tree.
 
     Args:
@@ -74,6 +80,8 @@ def yielded(name: str, grown: Grown, *, trajectories: str = "tree", least_reward
         trajectories: `tree` takes every right answer that the tree holds, each once, whether a rollout ended there or not, as
             the paper's lists of final solutions do; `rollouts` only those at which one ended.
         least_reward: of an answer that counts as right.
+        least_share: of the answers that follow a theorem, the share that must be right. A right answer may come in spite of a
+            theorem that has nothing to do with it, and one is enough for the paper; if most are right, it helped.
 
     Raises:
         ValueError: an unknown kind of trajectories.
@@ -83,10 +91,17 @@ def yielded(name: str, grown: Grown, *, trajectories: str = "tree", least_reward
     tree = grown.tree
     ends = tree.answers() if trajectories == "tree" else [tree.nodes[end] for end in set(tree.rollouts)]
     right = [end.id for end in ends if end.reward is not None and end.reward >= least_reward]
-    theorems = {node.id for end in right for node in tree.path(end) if node.kind == THEOREM}
+    rightly = _theorems_before(tree, right)
+    followed = _theorems_before(tree, [end.id for end in ends if end.reward is not None])
+    theorems = [node for node, times in rightly.items() if times >= least_share * followed[node]]
     kept = frozenset(each.doc_id for found in grown.found.values() for each in found if each.verdict == KEPT)
     uses = tuple(_use(name, grown, tree.nodes[node]) for node in sorted(theorems))
     return Yield(grown.problem.problem_id, grown.problem.question, uses, kept)
+
+
+def _theorems_before(tree: Tree, ends: Sequence[int]) -> Counter:
+    """By id of a theorem node, how many of the ends it stands before."""
+    return Counter(node.id for end in ends for node in tree.path(end) if node.kind == THEOREM)
 
 
 def reasoning(path: Sequence[Node]) -> str:
@@ -106,6 +121,7 @@ def _use(name: str, grown: Grown, theorem: Node) -> Use:
         doc_id=theorem.content["doc_id"],
         summary=text_of(theorem.content),
         reasoning=reasoning(before),
+        partial=partial_solution(before),
         rejected=tuple(_rejected(grown.found.get(theorem.parent, ()))),
     )
 

@@ -25,7 +25,7 @@ KIND_NAMES = {  # in the order of the paper's table
     "": "without a kind",
 }
 BINS = {  # edges; the last bin has both of its own, and takes what is longer
-    "overlap": [round(0.1 * edge, 1) for edge in range(11)],
+    **{name: [round(0.1 * edge, 1) for edge in range(11)] for name in ("overlap", "taken")},
     "words": [1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724, 1024],
 }
 _COLUMNS = {  # of the table: heading, and the path to it in a kind's numbers
@@ -37,12 +37,13 @@ _COLUMNS = {  # of the table: heading, and the path to it in a kind's numbers
     "without": ("without_negatives",),
     "words": ("words", "median"),
     "overlap": ("overlap", "mean"),
+    "taken": ("taken", "mean"),
     "run": ("run", "mean"),
 }
 _LEGEND = (
     "Per example: mean numbers of positives and negatives, and *without* any negative, how many; the median of the words of its "
-    "query; *overlap*, the mean share of the theorem's different words that the query holds; *run*, the mean of the most words "
-    "in a row that both hold."
+    "query; *overlap*, the mean share of the theorem's different words that the query holds; *taken*, that of the query's "
+    "different words that the theorem holds; *run*, the mean of the most words in a row that both hold."
 )
 _Measured = tuple[Example, Overlap]
 
@@ -56,9 +57,9 @@ def report(examples: Sequence[Example], counts: Mapping[str, int]) -> dict[str, 
 
     Returns:
         `kinds`: by kind and in `total` `examples`, `questions` and `theorems` (different ones), `without_negatives`; mean,
-        median, least and most of `positives`, `negatives`, `words` (of the query), `overlap` and `run` (as `wording.Overlap`);
-        and `histograms` of `overlap` and `words`, examples per bin. `bins`: their edges. `splits`: examples and questions of
-        each split. `events`: the counts.
+        median, least and most of `positives`, `negatives`, `words` (of the query), `overlap`, `taken` and `run` (of
+        `wording.Overlap`, whose `share` is the first); and `histograms` of `overlap`, `taken` and `words`, examples per bin.
+        `bins`: their edges. `splits`: examples and questions of each split. `events`: the counts.
     """
     measured = [(example, overlap(example.query, example.positives[0].text)) for example in examples]
     of_kind = {kind: [pair for pair in measured if pair[0].kind == kind] for kind in KIND_NAMES}
@@ -96,11 +97,11 @@ def markdown(numbers: Mapping[str, Any]) -> str:
 
 
 def draw(numbers: Mapping[str, Any], path: str | Path) -> None:
-    """Write a PNG of the numbers of `report`: by kind, how much of the theorem's wording queries hold and how long they are."""
+    """Write a PNG of the numbers of `report`: by kind, how much of their wording is the theorem's and how long they are."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    _histograms(left, numbers, "overlap", "share of the theorem's words that the query holds")
+    _histograms(left, numbers, "taken", "share of the query's words that the theorem holds")
     _histograms(right, numbers, "words", "words of the query")
     left.set_ylabel("share of the examples of a kind")
     right.set_xscale("log", base=2)
@@ -118,7 +119,7 @@ def _histograms(axes, numbers: Mapping[str, Any], measure: str, name: str) -> No
             continue
         one = numbers["kinds"][kind]
         shares = np.array(one["histograms"][measure]) / one["examples"]
-        label = f"{shown} ({one['examples']:,})" if measure == "overlap" else None  # one legend for both
+        label = f"{shown} ({one['examples']:,})" if measure == "taken" else None  # one legend for both
         axes.stairs(shares, numbers["bins"][measure], color=f"C{color}", label=label, linewidth=1.5)
     axes.set_xlabel(name)
     axes.set_ylim(bottom=0)
@@ -131,6 +132,7 @@ def _numbers(pairs: Sequence[_Measured]) -> dict[str, Any]:
         "negatives": [len(example.negatives) for example in examples],
         "words": [len(example.query.split()) for example in examples],
         "overlap": [found.share for _, found in pairs],
+        "taken": [found.taken for _, found in pairs],
         "run": [found.run for _, found in pairs],
     }
     return {

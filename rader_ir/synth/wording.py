@@ -18,6 +18,9 @@ _SECTION = re.compile(r"\\(?:sub)*section\*?\s*\{([^{}]+)\}")
 _PARTED = re.compile(r"\s+[-–—]\s+|\s*:\s+")
 _SENTENCE = re.compile(r"[.:;,?!]\s*$|[\\$]")
 _LONGEST_NAME, _LONGEST_TITLE = 100, 10  # characters; words
+_CAPITAL = re.compile(r"(?<![\\\w])[A-Z]\w*")
+_POSSESSIVE = re.compile(r"\b([A-Z]\w{2,})['’]")
+_WITHIN = re.compile(r"(?<=[a-z,] )[A-Z]\w{2,}")  # a capital inside a sentence
 _PLAIN = frozenset(  # words that a name shares with many others, stemmed
     analyse(
         "theorem lemma law rule formula principle proposition corollary definition axiom identity inequality equation property "
@@ -33,10 +36,13 @@ class Overlap:
     Attributes:
         share: of the theorem's different words, how many stand in the query, from 0 to 1.
         run: the most words that follow each other in both.
+        taken: of the query's different words, how many stand in the theorem, from 0 to 1. It tells more than `share` of a long
+            theorem, of which a sentence cannot hold much.
     """
 
     share: float
     run: int
+    taken: float
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class Wording:
     Attributes:
         share: most of `Overlap.share`.
         run: most of `Overlap.run`.
+        taken: most of `Overlap.taken`.
 
     Raises:
         ValueError: a share outside 0 to 1, a run below 0.
@@ -53,11 +60,13 @@ class Wording:
 
     share: float = 0.5
     run: int = 4
+    taken: float = 0.7
 
     def __post_init__(self):
-        if not 0 <= self.share <= 1 or self.run < 0:
+        if not (0 <= self.share <= 1 and 0 <= self.taken <= 1) or self.run < 0:
             raise ValueError(
-                f"share {self.share}, run {self.run}; expected a share from 0 to 1 and a run of 0 or more words"
+                f"share {self.share}, run {self.run}, taken {self.taken}; expected shares from 0 to 1 and a run of 0 or more "
+                "words"
             )
 
     def objection(self, query: str, text: str, names: Collection[str] = ()) -> str:
@@ -65,7 +74,7 @@ class Wording:
         if any(is_named(query, name, text) for name in names):
             return NAMED
         measured = overlap(query, text)
-        if measured.share > self.share:
+        if measured.share > self.share or measured.taken > self.taken:
             return SHARED
         return REPEATED if measured.run > self.run else ""
 
@@ -79,14 +88,17 @@ def words(text: str) -> tuple[str, ...]:
 def overlap(query: str, text: str) -> Overlap:
     """Of a query with a theorem.
 
-    Of six different words three, and these in a row:
+    Of six different words three, these in a row, and they are all that is asked:
 
     >>> overlap("two sides of a triangle", "Two sides of a triangle are longer than the third.")
-    Overlap(share=0.5, run=3)
+    Overlap(share=0.5, run=3, taken=1.0)
     """
     asked, stated = words(query), words(text)
-    known = set(stated)
-    return Overlap(len(known & set(asked)) / len(known) if known else 0.0, _longest_run(asked, stated))
+    wanted, known = set(asked), set(stated)
+    both = len(wanted & known)
+    return Overlap(
+        both / len(known) if known else 0.0, _longest_run(asked, stated), both / len(wanted) if wanted else 0.0
+    )
 
 
 def names_of(text: str, summary: str = "") -> list[str]:
@@ -104,20 +116,26 @@ def names_of(text: str, summary: str = "") -> list[str]:
 
 
 def is_named(query: str, name: str, text: str) -> bool:
-    """Whether a query holds the name of a theorem: its words in a row, leaving out such as "theorem" and "rule".
+    """Whether a query holds the name of a theorem, or names whom it is after.
 
+    The words of the name count in a row, without such as "theorem" and "rule".
     A name of one word, such as "Ring", counts only where it is not a word of the statement, too, for it cannot be done without.
     """
     telling = [word for word in analyse(name) if word not in _PLAIN and not word.isdecimal()]
     asked = [word for word in analyse(query) if word not in _PLAIN]
-    if not telling or (len(telling) == 1 and telling[0] in _body(text, name)):
+    common = words(_CAPITAL.sub(" ", text))
+    if _people(name, text).difference(common) & set(asked):
+        return True
+    if not telling or (len(telling) == 1 and telling[0] in common):
         return False
     return any(asked[at : at + len(telling)] == telling for at in range(len(asked) - len(telling) + 1))
 
 
-def _body(text: str, name: str) -> set[str]:
-    """The words of a statement without its title."""
-    return set(words(text.replace(name, " ", 1)))
+def _people(name: str, text: str) -> set[str]:
+    """Words of a name that are somebody's: possessive there, or with a capital inside a sentence of the text."""
+    inside = set(_WITHIN.findall(text.replace(name, " ")))
+    found = [*_POSSESSIVE.findall(name), *inside.intersection(_CAPITAL.findall(name))]
+    return {word for each in found for word in analyse(each)} - _PLAIN
 
 
 def _longest_run(one: Sequence[str], other: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 r"""Replies that are one line: the next step, a theorem's summary, a text to search with (arXiv:2505.18405, sections 3 and 4)."""
 
 import re
+from itertools import takewhile
 
 from rader_ir.synth.reading.markup import DECOR, bare, json_in, one_line, said
 
@@ -8,6 +9,7 @@ _STEP = re.compile(rf"{DECOR}(?:the\s+)?(?:next\s+step|step\s*\d*)[*_]*\s*[:.)][
 _NUMBER = re.compile(rf"{DECOR}\(?\d{{1,2}}[.)][*_]*\s+")
 _BULLET = re.compile(r"^(?:[•*]|#+|-(?=\s+[A-Z][a-z]))\s+")
 _SUMMARY = re.compile(rf"^{DECOR}(?:summary|summari[sz]ed theorem)[*_]*\s*:[*_]*\s*", re.I)
+_LABEL = re.compile(rf"{DECOR}(?:[A-Z]\w*)(?:\s+\w+){{0,3}}[*_]*\s*:")
 _QUERY = re.compile(rf"^{DECOR}(?:(?:general|final|search|lexical)\s+)?query[*_]*\s*:[*_]*", re.I | re.M)
 
 
@@ -34,7 +36,7 @@ def summary(text: str) -> str | None:
 
 
 def general_query(text: str) -> str | None:
-    """What follows the last "Query:", to the end of its paragraph. None where no "Query:" stands or nothing follows it.
+    """What follows the last "Query:", to the next label or the paragraph's end. None where no "Query:" stands or nothing follows.
 
     The reply says first which conditions hold and why; a reply without the label would give that, so it is not read.
 
@@ -47,13 +49,16 @@ def general_query(text: str) -> str | None:
         found = [value for name, value in written.items() if name.lower() == "query" and isinstance(value, str)]
         return bare(found[-1]) or None if found else None
     label = list(_QUERY.finditer(text))[-1:]
-    return bare(text[label[0].end() :].strip().split("\n\n")[0]) or None if label else None
+    if not label:
+        return None
+    first, *more = text[label[0].end() :].strip().split("\n\n")[0].split("\n")
+    return bare("\n".join([first, *takewhile(lambda line: not _LABEL.match(line), more)])) or None
 
 
 def lexical_query(text: str) -> str | None:
-    """What follows the last "Query:"; without the label, the reply itself if it is one paragraph. None where nothing is said."""
+    """What follows the last "Query:"; without the label, the reply itself if it is one line. None where nothing is said."""
     found = general_query(text)
     text = said(text) or ""
-    if found or _QUERY.search(text) or "\n\n" in text or text.startswith(("{", "[", "```")):
+    if found or _QUERY.search(text) or "\n" in text or text.startswith(("{", "[", "```")):
         return found
     return bare(text) or None
