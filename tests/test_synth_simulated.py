@@ -27,8 +27,8 @@ NEEDING = [name for name, template in templates().items() if template.needs]
 PLAIN = [name for name, template in templates().items() if not template.needs]
 CORPUS = demo_corpus()
 EXAMPLE = (
-    "Example\n\nQuestion:\nA boy buys 2 apples at 30 cents each and 3 pears at 40 cents each. He pays with 200 cents. How many cents "
-    "does he get back?\n\nSolution:\nThe answer is $\\boxed{20}$.\n\nNow the problem to work on."
+    "Example\n\nQuestion:\nA boy buys 2 apples at 30 cents each and 3 pears at 40 cents each. He pays with 200 cents. How "
+    "many cents does he get back?\n\nSolution:\nThe answer is $\\boxed{20}$.\n\nNow the problem to work on."
 )
 ALWAYS = ("right_with", "right_plain", "p_query", "p_reflect", "p_reject", "p_judge", "p_general", "p_lexical")
 SURE = Skill(**dict.fromkeys(ALWAYS, 1.0), right_without=0.0, messy=0.0)

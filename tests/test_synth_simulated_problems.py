@@ -22,8 +22,8 @@ BY_NAME = {name: [one for one in PROBLEMS if one.problem_id.startswith(f"{name}-
 NEEDING = [name for name, template in templates().items() if template.needs]
 CORPUS = demo_corpus()
 EXAMPLE = (
-    "Example\n\nQuestion:\nA boy buys 2 apples at 30 cents each and 3 pears at 40 cents each. He pays with 200 cents. How many cents "
-    "does he get back?\n\nSolution:\nThe answer is $\\boxed{20}$.\n\nNow the problem to work on."
+    "Example\n\nQuestion:\nA boy buys 2 apples at 30 cents each and 3 pears at 40 cents each. He pays with 200 cents. How "
+    "many cents does he get back?\n\nSolution:\nThe answer is $\\boxed{20}$.\n\nNow the problem to work on."
 )
 
 
