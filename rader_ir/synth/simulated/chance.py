@@ -14,7 +14,7 @@ class Chance:
     """A row of draws that `key` gives.
 
     >>> Chance(7, "q1").number(1, 6), Chance(7, "q1").number(1, 6), Chance(8, "q1").number(1, 6)
-    (2, 2, 4)
+    (2, 2, 1)
     """
 
     def __init__(self, *key: int | str):

@@ -35,7 +35,7 @@ class Faults:
     Raises:
         ValueError: an unknown kind, rates that are no shares or exceed 1 in all.
 
-    >>> Faults({"rate_limit": 0.5}, seed=3).met("a call", 0)
+    >>> Faults({"rate_limit": 1.0}).met("a call", 0)
     <Failure.RATE_LIMIT: 'rate_limit'>
     """
 

@@ -4,6 +4,7 @@ Nothing here is a language model. A solution that needs a theorem comes out righ
 that theorem; queries, judgements and sentences are put together from the corpus's own words, and spoilt at rates that are given.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -16,6 +17,7 @@ UNKNOWN = "This is a simulated solver. It knows the problems and the theorems of
 _NO_THEOREM = "No theorem is needed here; plain arithmetic will do."
 _READY, _NOT_READY = 0.4, 0.1  # how likely a thought finishes, where the way is clear and where it is not
 _BLOCKS = (1, 1, 1, 2, 2, 3)  # theorems that a query names
+_LABEL = re.compile(r"^\W*theorem\W*:", re.I | re.M)
 _LONG_QUERY, _LONG_SUMMARY = 25, 40  # words that are taken of a document that is not of the demo
 
 
@@ -28,7 +30,9 @@ class Skill:
         right_without: it is right although that theorem is not there.
         right_plain: it is right when the question needs none.
         p_query: a query is for the theorem that is needed, or says that none is; else it is for a near miss.
-        p_reflect: a judgement of a theorem is right.
+        p_reflect: a judgement of the theorem that is needed is right, that is, keeps it.
+        p_reject: a judgement of any other theorem is right. A tree has some forty of these for each of the former, so even a
+            small share of errors here puts theorems of no use among the positives.
         p_judge: a judgement of an answer is right.
         p_general: a general query does without the theorem's name.
         p_lexical: a lexical query uses the theorem's terms; else it is too vague to find it.
@@ -43,7 +47,8 @@ class Skill:
     right_without: float = 0.1
     right_plain: float = 0.95
     p_query: float = 0.9
-    p_reflect: float = 0.98
+    p_reflect: float = 0.95
+    p_reject: float = 0.999
     p_judge: float = 0.99
     p_general: float = 0.85
     p_lexical: float = 0.95
@@ -122,7 +127,7 @@ def _query(scene: Scene, skill: Skill) -> str:
 
 def _block(number: int, theorem: Theorem, scene: Scene, messy: bool) -> str:
     fields_ = {
-        f"Theorem {number}": theorem.subject,
+        f"Theorem {number}": theorem.asked_name,
         "Theorem Name": theorem.asked_name,
         "Theorem Statement": scene.chance.choice(theorem.asked),
         "Preconditions": theorem.preconditions,
@@ -137,13 +142,14 @@ def _block(number: int, theorem: Theorem, scene: Scene, messy: bool) -> str:
 def _summary(scene: Scene, skill: Skill) -> str:
     if scene.subject:
         return scene.subject.summary
-    return f"Statement - {_longest_line(scene, _LONG_SUMMARY)}"
+    return f"Statement - {_unknown_document(scene, _LONG_SUMMARY)}"
 
 
 def _reflection(scene: Scene, skill: Skill) -> str:
     relevant = scene.needed is not None and scene.subject == scene.needed
     goal = scene.posed.template.goal
-    verdict = relevant if scene.chance.happens(skill.p_reflect) else not relevant
+    right = scene.chance.happens(skill.p_reflect if relevant else skill.p_reject)
+    verdict = relevant if right else not relevant
     about = scene.subject.name if scene.subject else "something else"
     reason = f"It leads to {goal}." if verdict else f"It is about {about}, and what is wanted is {goal}."
     if not scene.chance.happens(skill.messy):
@@ -179,14 +185,14 @@ def _lexical_query(scene: Scene, skill: Skill) -> str:
     if not scene.chance.happens(skill.p_lexical):
         return "Query: Which known result says something of this sort?"
     if theorem is None:
-        return f"Query: What follows from this: {_longest_line(scene, _LONG_QUERY)}?"
+        return f"Query: What follows from this: {_unknown_document(scene, _LONG_QUERY)}?"
     said = scene.chance.choice([theorem.plain, *theorem.asked]).rstrip(".")
     return f"Query: What is known about {theorem.asked_name}: {said}?"
 
 
-def _longest_line(scene: Scene, words: int) -> str:
-    """Words of a document that is not of the demo: it is taken to be the longest line of the prompt."""
-    return " ".join(max(scene.text.splitlines(), key=len).split()[:words])
+def _unknown_document(scene: Scene, words: int) -> str:
+    """Words of a document that is not of the demo: what stands below the prompt's last label of a theorem."""
+    return " ".join(_LABEL.split(scene.text)[-1].split()[:words])
 
 
 _WRITERS: dict[str | None, Callable[[Scene, Skill], str]] = {

@@ -97,7 +97,8 @@ def near_misses(doc_id: str) -> tuple[Theorem, ...]:
 def _spotter() -> Spotter[str]:
     phrases = []
     for theorem in _documents().values():
-        phrases += [(theorem.id, theorem.text.split()[1:]), (theorem.id, theorem.plain.split()[:-1])]
+        statement = theorem.text.partition(r"\begin{proof}")[0]
+        phrases += [(theorem.id, statement.split()[1:-1]), (theorem.id, theorem.plain.split()[:-1])]
     return Spotter(phrases)
 
 
