@@ -370,11 +370,22 @@ def test_a_query_for_every_theorem_named_or_the_papers_one(answers, n, names):
     assert children[0].content["text"] == "Theorem Name: A\nTheorem Statement: of A"
 
 
-def test_a_query_that_cannot_be_read_is_counted(answers):
+@pytest.mark.parametrize(
+    ("said", "counted"),
+    [
+        ("I need none.", "query for no theorem"),
+        ("No further theorem is needed; count.", "query for no theorem"),
+        ("This does not require any theorem.", "query for no theorem"),
+        ("None is required here.", "query for no theorem"),
+        ("Let me see. I know it.", "query unreadable"),
+        ("Noticeable progress.", "query unreadable"),
+    ],
+)
+def test_a_reply_that_names_no_theorem_is_counted(answers, said, counted):
     grown, node = grown_from()
-    with LMServer(script({"query": "I need none."})) as server:
+    with LMServer(script({"query": said})) as server:
         assert asks(server, answers, grown, node, Ask("query", None)) == []
-    assert grown.counts == {"query unreadable": 1}
+    assert grown.counts == {counted: 1}
 
 
 def test_the_library_is_searched_with_the_text_of_the_query(answers):

@@ -116,8 +116,16 @@ class Actions:
     async def _queries(self, grown: Grown, request: Expand, ask: Ask) -> list[Child]:
         """One reply may name several theorems, each of which is a query."""
         replies = await self._replies(grown, request, QUERY, range(1))
-        named = _readable(grown, QUERY, [reading.queries(reply) or None for reply in replies])
-        return [Child(QUERY, query) for queries in named for query in queries][: ask.n]
+        named = [query for reply in replies for query in self._named(grown, reply)]
+        return [Child(QUERY, query) for query in named[: ask.n]]
+
+    @staticmethod
+    def _named(grown: Grown, reply: str) -> list[dict[str, str]]:
+        """The theorems that a reply names; one that names none says so, or cannot be read."""
+        named = reading.queries(reply)
+        if not named:
+            grown.count("query for no theorem" if reading.wants_none(reply) else "query unreadable")
+        return named
 
     async def _theorems(self, grown: Grown, request: Expand, ask: Ask) -> list[Child]:
         if grown.rules.gold_documents:

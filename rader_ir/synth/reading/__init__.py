@@ -8,6 +8,6 @@ and for nothing else.
 from rader_ir.synth.reading.judgements import judgement
 from rader_ir.synth.reading.lines import general_query, lexical_query, summary, thought
 from rader_ir.synth.reading.markup import said
-from rader_ir.synth.reading.theorems import queries
+from rader_ir.synth.reading.theorems import queries, wants_none
 
-__all__ = ["general_query", "judgement", "lexical_query", "queries", "said", "summary", "thought"]
+__all__ = ["general_query", "judgement", "lexical_query", "queries", "said", "summary", "thought", "wants_none"]

@@ -30,6 +30,21 @@ _HEADING = re.compile(rf"^{DECOR}{_THEOREM}\s*#?\s*\d{{1,2}}(?:\s*[.)–—-]\s+
 # "1. **name**" or "### name", of which the next line says the statement.
 _TITLE = re.compile(r"^\s*(?:\(?\d{1,2}[.)]\s+(?P<a>\S.*)|(?P<b>\*\*[^*]+\*\*:?)|#+\s+(?P<c>\S.*))$")
 
+# "No further theorem is needed", "None of them is needed", "This does not require any theorem", "I need none".
+_NONE = re.compile(
+    rf"\b(?:no|none|not (?:need|require)|without)\b[^.\n]{{0,30}}?\b(?:{_THEOREM}|needed|required)\b|\bneeds? none\b",
+    re.I,
+)
+
+
+def wants_none(text: str) -> bool:
+    """Whether a reply that names no theorem says that none is needed.
+
+    >>> wants_none("No theorem is needed here."), wants_none("Hm.")
+    (True, False)
+    """
+    return bool(_NONE.search(text))
+
 
 def queries(text: str) -> list[dict[str, str]]:
     r"""The theorems that a reply asks for, in its order, each once.
