@@ -74,7 +74,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         words = words if default is None else f"{words} ({default})"
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=words)
     group.add_argument("--schedule", choices=SCHEDULES, help=f"how c falls over the rollouts ({usual.schedule})")
-    group.add_argument("--variant", choices=VARIANTS, help=f"where RaDeR's paper and code differ ({usual.variant})")
+    group.add_argument("--search-variant", dest="variant", choices=VARIANTS, help=f"where RaDeR's paper and code differ ({usual.variant})")
     group.add_argument("--gold-documents", action="store_true", help="no retrieval: the problems' own gold_documents")
     group.add_argument("--tolerance", type=float, metavar="X", help="relative, of answers that are rounded (0.001)")
     group.add_argument("--seed", type=int, default=0, help="of all that chance decides (%(default)s)")
@@ -84,7 +84,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
 
 def _add_examples(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("examples")
-    group.add_argument("--kinds", type=options.names, metavar="A,B", help=f"of queries ({','.join(KINDS)})")
+    group.add_argument("--query-kinds", dest="kinds", type=options.names, metavar="A,B", help=f"of queries ({','.join(KINDS)})")
     group.add_argument(
         "--per-theorem", type=options.positive, metavar="N", help="of a question, of kind cot and llm (1)"
     )
