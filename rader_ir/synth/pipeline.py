@@ -171,8 +171,11 @@ class _Work:
 
     async def build(self, documents: Mapping[str, str]) -> dict[str, Any]:
         """The examples of the trees, written; what they are like. Nothing of it, if the budget is reached before the end."""
-        recipe = replace(self.plan.recipe, seed=self.plan.seed)
-        lm = Limited(self.actions.lm, lambda: self.plan.budget.reached(self.actions.lm.meter, self.standing.seconds))
+        lm, plan = self.actions.lm, self.plan
+        recipe = replace(plan.recipe, seed=plan.seed)
+        if plan.budget != Budget():
+            meter = lm.meter
+            lm = Limited(lm, lambda: plan.budget.reached(meter, self.standing.seconds), width=plan.under_way)
         try:
             built = await build_examples(self.grown(), lm, documents, prompts=self.actions.prompts, recipe=recipe)
         except Spent as spent:

@@ -71,10 +71,12 @@ class Limited:
     Args:
         lm: keeps `Generates`.
         reached: tells which limit is reached, in words; "" for none.
+        width: calls at a time, which is also how many may go beyond the limit.
     """
 
-    def __init__(self, lm: Generates, reached: Callable[[], str]):
+    def __init__(self, lm: Generates, reached: Callable[[], str], *, width: int):
         self.lm, self.reached = lm, reached
+        self._free = asyncio.Semaphore(width)
 
     def __repr__(self) -> str:
         return f"Limited({self.lm!r})"
@@ -90,6 +92,7 @@ class Limited:
         Raises:
             Spent: the budget is reached.
         """
-        if limit := self.reached():
-            raise Spent(limit)
-        return await self.lm.generate(messages, sampling=sampling, seed=seed)
+        async with self._free:
+            if limit := self.reached():
+                raise Spent(limit)
+            return await self.lm.generate(messages, sampling=sampling, seed=seed)
