@@ -25,7 +25,8 @@ from tests.synth_cases import task_of
 from tests.synth_folder import demo_of, impatient, inputs, left_in, solving, synthesized, trees, usage, write_rows
 
 PROBLEMS = demo_of("catalan", "nim", "frobenius", "change", "josephus", "legendre")
-FAULTS = {"rate_limit": 0.04, "server_error": 0.04, "timeout": 0.01, "broken": 0.04, "empty": 0.04, "endless": 0.03}
+FAULTS = {"rate_limit": 0.03, "server_error": 0.03, "timeout": 0.01, "connection": 0.02}
+FAULTS |= {"broken": 0.04, "empty": 0.03, "endless": 0.02, "cut_off": 0.02}
 EVENTS = ("thought", "solution", "query", "reflection")  # sections whose failed calls are events of trees, one for one
 
 
