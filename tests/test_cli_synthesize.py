@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,7 @@ def killed_at(moment: int, call: list[str], touches: frozenset[str] = TOUCHES) -
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    threading.setprofile(watch)  # of threads that begin from now on
     sys.setprofile(watch)
     status = main([*call, "--quiet"])
     sys.setprofile(None)
