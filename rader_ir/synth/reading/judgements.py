@@ -23,6 +23,11 @@ _HEDGES = re.compile(
     r"|n['’]t\b",
     re.I,
 )
+_RETRACTED = re.compile(  # what takes back a yes, such as "No, wait: False."
+    r"(?:^|[.!?]\s|\n)\W*(?:(?:no|wait|actually|correction|sorry|rather|hm+|on second thoughts?)\b[\s,:.;!–—-]*)+"
+    r"(?:(?:it|this|that)(?:['’]s|\s+is)\s+)?(?<!\w)(?:false|no|not)\b",
+    re.I,
+)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _REASON_KEY = re.compile(
     r'["\'](?:reason\w*|explanation)["\']\s*:\s*(?:"((?:[^"\\]|\\.)*)|\'((?:[^\'\\]|\\.)*))', re.I | re.S
@@ -49,7 +54,8 @@ def judgement(text: str, *, label: str = "relevant") -> tuple[bool | None, str]:
         if found := set(read(text)):
             verdict = found.pop() if len(found) == 1 else None
             break
-    opposed = words.denied.search(text) if verdict else verdict is False and any(words.stated(text))
+    against = words.denied.search(text) or _RETRACTED.search(text)
+    opposed = against if verdict else verdict is False and any(words.stated(text))
     return None if opposed else verdict, _reason(text)
 
 
@@ -58,7 +64,9 @@ class _Words:
 
     def __init__(self, label: str):
         key, yes, no = _WORDS[label]
-        self.key = re.compile(rf"([\"']){key}\1\s*:\s*(?:\"([^\"\n]*)\"|'([^'\n]*)'|([\w.]+))", re.I)
+        self.key = re.compile(
+            rf"([\"']){key}\1\s*:\s*(?:\"([^\"\n]*)\"|'([^'\n]*)'|([\w.]+(?:\s*(?:/|\||\bor\b)\s*\w+)?))", re.I
+        )
         after = r"[*_`\"']*(?:\?[*_`\"']*\s*[:=]?|\s*[:=])\s*[*_`\"']*(?=\S)(.*)$"
         question = rf"(?:is\s+(?:it|the theorem|this theorem)\s+)?{key}"
         self.labels = [re.compile(rf"^{DECOR}(?:{each}){after}", re.I | re.M) for each in (question, _OTHER_LABELS)]
