@@ -285,6 +285,43 @@ def test_what_is_needed_is_asked_for(lacking, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("given", [["p.jsonl"], ["--corpus", "d.jsonl"], ["--lm", "http://127.0.0.1:1/v1"]])
+def test_the_demo_takes_no_problems_of_ones_own(given, tmp_path, capsys):
+    assert main(["synthesize", "--demo", *given, "--out", str(tmp_path / "out")]) == 2
+    name = "PROBLEMS" if len(given) == 1 else given[0]
+    said = f"{name} is given beside --demo, which makes its own; leave one of them out"
+    assert capsys.readouterr().err == f"rader synthesize: {said}\n"
+
+
+def test_sampling_and_patience_are_as_asked(given, solver, tmp_path, monkeypatch):
+    """What the requests held, and what the cache is keyed by: another temperature is another run."""
+    from rader_ir.lm.server import Server
+
+    made = []
+    monkeypatch.setattr(
+        Server, "__init__", lambda self, *a, _of=Server.__init__, **o: made.append(o) or _of(self, *a, **o)
+    )
+    asked = [
+        "--rollouts",
+        "1",
+        "--no-examples",
+        "--quiet",
+        "--temperature",
+        "0.3",
+        "--top-p",
+        "0.5",
+        "--top-tokens",
+        "40",
+    ]
+    call = words(given, tmp_path / "out", solver.url, *asked, "--timeout", "7", "--retries", "1")
+    assert main(call) == 0
+    assert {name: made[-1][name] for name in ("timeout", "retries")} == {"timeout": 7.0, "retries": 1}
+    told = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert told["sampling"] == {"temperature": 0.3, "top_p": 0.5, "top_k": 40}
+    call[call.index("0.3")] = "0.4"
+    assert main(call) == 2
+
+
 def test_problems_that_cannot_be_checked_are_listed_and_left_out(given, solver, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rows = [json.loads(line) for line in (given / "problems.jsonl").read_text().splitlines()]

@@ -15,7 +15,7 @@ from rader_ir.mcts import Child, Rules
 from rader_ir.synth.grow import Budget, Standing, grow_all, vote
 from rader_ir.synth.grown import Found, Grown
 from rader_ir.synth.problems import Problem
-from rader_ir.synth.steady import Steady
+from rader_ir.synth.steady import IN_A_ROW, Steady
 from rader_ir.synth.store import RUN, Store, file_name
 
 RULES = Rules(rollouts=6, max_depth=4)
@@ -210,3 +210,23 @@ def test_a_server_that_is_gone_ends_the_run_and_one_that_is_there_does_not():
     assert lm.looks == 1  # one for all
     lm = Flaky(Failure.CUT_OFF, there=False)  # the model's own doing: nobody looks
     assert [reply.failure for reply in asked(lm)] == [Failure.CUT_OFF] * 4 and lm.looks == 0
+
+
+def test_a_server_that_is_there_and_answers_nothing_ends_the_run():
+    lm = Flaky(Failure.SERVER_ERROR, there=True)
+    assert len(asked(lm, IN_A_ROW - 1)) == IN_A_ROW - 1
+    with pytest.raises(ConnectionError, match=f"{IN_A_ROW} calls in a row failed, the last by server_error: .*kept"):
+        asked(lm, IN_A_ROW)
+
+
+def test_one_answer_between_failures_keeps_the_run_going():
+    lm = Flaky(Failure.SERVER_ERROR, there=True)
+    steady = Steady(lm)
+
+    async def ask():
+        for number in range(3 * IN_A_ROW):
+            lm.failure = Failure.SERVER_ERROR if number % IN_A_ROW else Failure.CUT_OFF
+            await steady.generate("x", sampling=Sampling(), seed=number)
+
+    asyncio.run(ask())
+    assert lm.looks == 3 * (IN_A_ROW - 1)

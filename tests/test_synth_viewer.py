@@ -247,3 +247,20 @@ def test_bad_input_ends_with_2_and_one_line(grown, tmp_path, monkeypatch, capsys
     err = capsys.readouterr().err
     assert message in err and err.startswith("rader tree: ") and err.count("\n") == 1
     assert Path("q.json").read_bytes() == before and not list(tmp_path.glob("**/*.html"))
+
+
+def test_trees_as_the_files_of_the_published_code(folder, tmp_path):
+    trees = sorted((folder / "trees").iterdir())
+    assert main(["tree", str(folder), str(tmp_path / "out"), "--official", "--quiet"]) == 0
+    assert len(list((tmp_path / "out" / "answer_sheets").glob("* - Answer.json"))) == len(trees)
+    assert main(["tree", str(trees[0]), str(tmp_path / "one"), "--official", "--quiet"]) == 0
+    first = [path.read_bytes() for path in sorted((tmp_path / "one" / "answer_sheets").iterdir())]
+    assert first == [
+        (tmp_path / "out" / "answer_sheets" / path.name).read_bytes()
+        for path in sorted((tmp_path / "one" / "answer_sheets").iterdir())
+    ]
+
+
+def test_the_published_codes_files_need_a_place(folder, capsys):
+    assert main(["tree", str(folder), "--official", "--quiet"]) == 2
+    assert "--official needs OUT, a new folder" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from rader_ir.cli import options
@@ -54,6 +55,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--under-way", type=options.positive, default=64, metavar="N", help="problems at a time (%(default)s)"
+    )
+    group.add_argument("--timeout", type=float, metavar="SECONDS", help="of one attempt at a server (300)")
+    group.add_argument("--retries", type=int, metavar="N", help="of a call that a server failed to answer (5)")
+    group.add_argument("--temperature", type=float, metavar="T", help="of steps, solutions and queries (0.8)")
+    group.add_argument("--top-p", type=float, metavar="P", help="probability mass that is drawn from (0.95)")
+    group.add_argument(
+        "--top-tokens", type=int, metavar="N", help="tokens that are drawn from; RaDeR's table says 40 (all)"
     )
     group.add_argument("--prompts", metavar="FILE", help="TOML file of your own wording")
     group.add_argument("--judge", action="store_true", help="ask the model about answers that comparison finds unequal")
@@ -138,8 +146,9 @@ def run(args: argparse.Namespace) -> dict:
 def _lm(args: argparse.Namespace):
     from rader_ir.lm import open_lm
 
-    options = {"concurrency": args.concurrency, "prices": tuple(args.prices)}
-    return open_lm(args.lm, model=args.lm_model, api_key=_key(args.api_key_env), **options)
+    given = {"concurrency": args.concurrency, "prices": tuple(args.prices)}
+    given |= {name: getattr(args, name) for name in ("timeout", "retries") if getattr(args, name) is not None}
+    return open_lm(args.lm, model=args.lm_model, api_key=_key(args.api_key_env), **given)
 
 
 async def _look(lm) -> None:
@@ -162,11 +171,13 @@ def _tell(left: list[str], args: argparse.Namespace) -> None:
 def _plan(args: argparse.Namespace):
     from rader_ir.equivalence import TOLERANCE
     from rader_ir.prompts import load_prompts
+    from rader_ir.synth.asking import PAPER
     from rader_ir.synth.build import Recipe
     from rader_ir.synth.grow import Budget
     from rader_ir.synth.pipeline import Plan
 
     rules = {name: getattr(args, name) for name in (*_RULES, "schedule", "variant") if getattr(args, name) is not None}
+    sampling = {"temperature": args.temperature, "top_p": args.top_p, "top_k": args.top_tokens}
     made = ("per_theorem", "least_share", "dev_fraction")
     recipe = {name: getattr(args, name) for name in made if getattr(args, name) is not None}
     load_prompts(args.prompts)  # said at once if they are broken
@@ -175,6 +186,7 @@ def _plan(args: argparse.Namespace):
         recipe=Recipe(**recipe, kinds=tuple(args.kinds or KINDS)),
         seed=args.seed,
         prompts=args.prompts,
+        sampling=replace(PAPER, **{name: value for name, value in sampling.items() if value is not None}),
         judge=args.judge,
         tolerance=TOLERANCE if args.tolerance is None else args.tolerance,
         under_way=args.under_way,
@@ -237,6 +249,9 @@ def _figures(told: dict, args: argparse.Namespace) -> dict:
 
 
 def _demo(args: argparse.Namespace) -> dict:
+    given = {"PROBLEMS": args.problems, "--corpus": args.corpus, "--lm": args.lm}
+    if foreign := [name for name, value in given.items() if value is not None]:
+        raise ValueError(f"{foreign[0]} is given beside --demo, which makes its own; leave one of them out")
     options.require(TRAINING, "the demo", "lm,train,mini")
     from rader_ir.evaluation import intervals
     from rader_ir.synth.demo import demo, report

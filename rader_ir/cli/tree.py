@@ -1,7 +1,7 @@
-"""`rader tree`: the trees of `rader synthesize` in, pages that show them out.
+"""`rader tree`: the trees of `rader synthesize` in, pages that show them out, or the files of RaDeR's own code.
 
 One tree makes one page; a folder of them makes a page for each and a list, index.html. Each page is a file that stands alone
-and opens in any browser, without a network.
+and opens in any browser, without a network. `--official` writes answer sheets and hard negatives in place of pages.
 """
 
 import argparse
@@ -22,11 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--examples", metavar="FILE", help="JSONL file of the examples made of the trees (default: that of the folder)"
     )
+    parser.add_argument(
+        "--official",
+        action="store_true",
+        help="no pages: answer sheets and hard negatives as RaDeR's own code has them",
+    )
     parser.set_defaults(out_name="OUT")
 
 
 def run(args: argparse.Namespace) -> dict:
     """Reads, writes, and counts what the pages show."""
+    if args.official:
+        return _official(args)
     from tqdm import tqdm
 
     from rader_ir.synth import viewer
@@ -67,3 +74,17 @@ def _examples(args: argparse.Namespace, given: Path) -> dict:
     if args.examples and not found:
         raise ValueError(f"{path} holds no example made of a tree; give the examples.jsonl of rader synthesize")
     return found
+
+
+def _official(args: argparse.Namespace) -> dict:
+    """The trees as answer sheets, in the order of their files."""
+    from rader_ir.synth.grown import Grown
+    from rader_ir.synth.official import export_official
+    from rader_ir.synth.viewer import tree_files
+
+    if args.out is None or args.examples:
+        raise ValueError("--official needs OUT, a new folder, and no --examples")
+    given = Path(args.trees)
+    folder = given / "trees" if (given / "trees").is_dir() else given
+    trees = tree_files(folder) if folder.is_dir() else [given]
+    return {"trees": export_official(map(Grown.read, trees), args.out), "out": args.out}

@@ -33,6 +33,8 @@ def open_lm(
     api_key: str | None = None,
     concurrency: int = 64,
     prices: tuple[float, float] = (0.0, 0.0),
+    timeout: float | None = None,
+    retries: int | None = None,
     cache: str | Path | None = None,
 ):
     """A language model by its address, to be entered by `async with`, which is when it is looked for.
@@ -43,13 +45,17 @@ def open_lm(
         api_key: sent to a server as bearer token.
         concurrency: calls under way at a time; in this process, replies of one batch.
         prices: of a million tokens read and of a million tokens written, in any currency.
+        timeout, retries: of a server, in place of its own (seconds of one attempt, attempts after the first).
         cache: file of earlier replies; made if it is not there.
 
     Raises:
         ValueError: an address of no known kind, a URL without model, or a model beside `local:` and `vllm:`.
         ModuleNotFoundError: the library of this back-end is not installed.
     """
-    lm = _open(where, model, api_key, concurrency, prices)
+    of_server = {"api_key": api_key, "timeout": timeout, "retries": retries}
+    lm = _open(
+        where, model, concurrency, prices, {name: value for name, value in of_server.items() if value is not None}
+    )
     if cache is None:
         return lm
     from rader_ir.lm.cache import Cached
@@ -57,7 +63,7 @@ def open_lm(
     return Cached(lm, cache)
 
 
-def _open(where, model, api_key, concurrency, prices):
+def _open(where, model, concurrency, prices, of_server):
     if where.startswith(("http://", "https://")):
         from rader_ir.lm.server import Server
 
@@ -65,7 +71,7 @@ def _open(where, model, api_key, concurrency, prices):
             raise ValueError(
                 f"no model was named for {where}; name one that the server has, as its {where}/models lists it"
             )
-        return Server(where, model, api_key=api_key, concurrency=concurrency, prices=prices)
+        return Server(where, model, concurrency=concurrency, prices=prices, **of_server)
     kind = next((kind for kind in (LOCAL, VLLM) if where.startswith(kind)), None)
     if kind is None:
         raise ValueError(f"language model {where!r} is of no known kind; give http://…/v1, local:FOLDER or vllm:FOLDER")

@@ -15,10 +15,12 @@ from typing import Any
 
 from rader_ir.equivalence import TOLERANCE, Equivalence
 from rader_ir.files import replacing
+from rader_ir.lm import Sampling
 from rader_ir.mcts import Rules
 from rader_ir.prompts import load_prompts
 from rader_ir.synth import report
 from rader_ir.synth.actions import Actions
+from rader_ir.synth.asking import PAPER
 from rader_ir.synth.build import Recipe, build_examples
 from rader_ir.synth.exports import write_built
 from rader_ir.synth.grow import Budget, Standing, grow_all, vote
@@ -42,6 +44,7 @@ class Plan:
         recipe: of the examples; its seed is that of the plan.
         seed: of all that chance decides.
         prompts: a TOML file of the user's own wording; None takes ours.
+        sampling: of thoughts, solutions and queries; what a prompt says itself goes before it.
         judge: whether the model is asked about answers that comparison finds unequal.
         tolerance: of answers that are rounded numbers, relative.
         under_way: problems at a time.
@@ -53,6 +56,7 @@ class Plan:
     recipe: Recipe = field(default_factory=Recipe)
     seed: int = 0
     prompts: str | Path | None = None
+    sampling: Sampling = PAPER
     judge: bool = False
     tolerance: float = TOLERANCE
     under_way: int = 64
@@ -100,9 +104,15 @@ async def synthesize(
     plan = plan or Plan()
     prompts = load_prompts(plan.prompts)
     async with lm:
-        library = Library(documents, search, summaries=Path(out).expanduser() / SUMMARIES, prompt=prompts["summary"])
+        kept = {
+            "summaries": Path(out).expanduser() / SUMMARIES,
+            "prompt": prompts["summary"],
+            "sampling": plan.sampling,
+        }
+        library = Library(documents, search, **kept)
         with Equivalence(tolerance=plan.tolerance) as answers:
-            actions = Actions(Steady(lm), library, answers=answers, prompts=prompts, judge=plan.judge)
+            given = {"prompts": prompts, "judge": plan.judge, "sampling": plan.sampling}
+            actions = Actions(Steady(lm), library, answers=answers, **given)
             with Store(out, plan.rules, plan.seed, actions.about).open() as store:
                 work = _Work(problems, store, actions, plan, verbose)
                 try:

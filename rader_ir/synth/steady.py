@@ -1,7 +1,8 @@
 """A language model that is watched: a failed step is a value, but a server that is gone, or a budget that is spent, is the end.
 
 When a call fails for reasons that are not the model's, after all its retries, the server is asked whether it is still there. If
-not, the run stops before the rollouts under way are kept, so that no tree holds dead ends which an outage made.
+not, or if it answers no call any more, the run stops before the rollouts under way are kept, so that no tree holds dead ends
+which an outage made.
 """
 
 import asyncio
@@ -10,6 +11,9 @@ from collections.abc import Callable, Sequence
 from rader_ir.lm import Failure, Generates, Message, Meter, Reply, Sampling
 
 _AWAY = frozenset({Failure.CONNECTION, Failure.TIMEOUT, Failure.SERVER_ERROR, Failure.RATE_LIMIT, Failure.REFUSED})
+
+_KEPT = "What was done is kept: make the same call again, and it goes on"
+IN_A_ROW = 64  # calls that fail with none between them that does not, and the server counts as gone
 
 
 class Steady:
@@ -23,6 +27,7 @@ class Steady:
         self.lm = lm
         self._check = getattr(getattr(lm, "lm", lm), "check", None)  # of a server; what runs in this process has none
         self._checking: asyncio.Task | None = None
+        self._failed = 0  # in a row
 
     def __repr__(self) -> str:
         return f"Steady({self.lm!r})"
@@ -45,20 +50,25 @@ class Steady:
             ValueError: it has the model no longer, or refuses the key.
         """
         reply = await self.lm.generate(messages, sampling=sampling, seed=seed)
-        if reply.failure in _AWAY and self._check is not None:
-            await self._look()
+        if reply.failure not in _AWAY:
+            self._failed = 0
+        elif self._check is not None:
+            self._failed += 1
+            await self._look(reply)
         return reply
 
-    async def _look(self) -> None:
+    async def _look(self, reply: Reply) -> None:
         """One look for all who ask at the same time."""
+        if self._failed >= IN_A_ROW:
+            raise ConnectionError(
+                f"{self._failed} calls in a row failed, the last by {reply.failure}: {reply.detail[:200]}. {_KEPT}"
+            )
         if self._checking is None or self._checking.done():
             self._checking = asyncio.ensure_future(self._check())
         try:
             await asyncio.shield(self._checking)
         except ConnectionError as error:
-            raise ConnectionError(
-                f"{error}. What was done is kept: make the same call again, and it goes on"
-            ) from error
+            raise ConnectionError(f"{error}. {_KEPT}") from error
 
 
 class Spent(Exception):
