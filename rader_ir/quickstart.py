@@ -1,13 +1,14 @@
 """From a fresh installation to retrieval on a real collection: which theorem helps with this question?
 
 TheoremQA (arXiv:2305.12524) gives 354 theorems and 537 questions; both come with the package. BM25, a small dense
-retriever, BM25 reranked by that retriever's vectors, and the hybrid of both rank all theorems for each question, and
-are measured.
+retriever, the same one trained by the recipe of `rader train mini` (which never saw these questions), BM25 reranked by the
+small retriever's vectors, and its hybrid with BM25 rank all theorems for each question, and are measured.
 """
 
 from pathlib import Path
 
 from rader_ir.bm25 import BM25
+from rader_ir.checkpoints import MINI_RETRIEVER, SMALL_RETRIEVER
 from rader_ir.corpus import read_documents, read_queries
 from rader_ir.encoder import Encoder
 from rader_ir.evaluation import per_query, table
@@ -18,7 +19,7 @@ from rader_ir.runs import Qrels, Run, cut, ranked, read_qrels, write_run
 
 DATA = Path(__file__).parent / "data" / "theoremqa"
 MEASURES = ("nDCG@10", "R@100", "RR@10")
-CHECKPOINT = "minilm"
+CHECKPOINT, TRAINED = SMALL_RETRIEVER, MINI_RETRIEVER
 DEPTH, RERANKED = 1000, 100
 
 
@@ -30,7 +31,7 @@ def load() -> tuple[dict[str, str], dict[str, str], Qrels]:
 
 
 def quickstart(out: str | Path = "rader-quickstart", *, device: str | None = None, verbose: bool = True) -> dict:
-    """Indexes the theorems twice, runs four systems, measures them, and writes indexes and TREC runs into `out`.
+    """Indexes the theorems three times, runs five systems, measures them, and writes indexes and TREC runs into `out`.
 
     Returns:
         documents, queries: counts; values: {system: {measure: {query_id: value}}}; example: one question with what each
@@ -39,13 +40,15 @@ def quickstart(out: str | Path = "rader-quickstart", *, device: str | None = Non
     documents, queries, qrels = load()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    encoder = Encoder(CHECKPOINT, device=device, verbose=verbose)
+    encoder, trained = (Encoder(name, device=device, verbose=verbose) for name in (CHECKPOINT, TRAINED))
     lexical = _bm25(folder / "bm25", documents).retrieve(queries, depth=DEPTH)
     dense = build_index(folder / "dense", documents.items(), encoder).retrieve(queries, encoder, depth=DEPTH)
+    learned = build_index(folder / TRAINED, documents.items(), trained).retrieve(queries, trained, depth=DEPTH)
     reranker = open_reranker("biencoder", checkpoint=CHECKPOINT, device=device, verbose=verbose)
     runs = {
         "bm25": lexical,
         "dense": dense,
+        TRAINED: learned,
         "bm25-rerank": _reranked(cut(lexical, RERANKED), documents, queries, reranker),
         "hybrid": interpolate(dense, lexical, alpha=0.5, normalise="zscore", depth=DEPTH),
     }

@@ -4,14 +4,17 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
+import rader_ir
 from rader_ir.checkpoint_folders import FORMS
 from rader_ir.checkpoints import (
     CHECKPOINTS,
     DEFAULT_RERANKER,
     DEFAULT_RETRIEVER,
+    MINI_RETRIEVER,
     Checkpoint,
     find_checkpoint,
     read_folder,
@@ -53,6 +56,19 @@ def test_minilm_is_plain():
     found = find_checkpoint("minilm")
     assert (found.pooling, found.eos, found.causal, found.max_doc_length) == ("mean", "tokenizer", False, 256)
     assert found.doc_form == "{text}"
+
+
+@pytest.mark.parametrize("name", [MINI_RETRIEVER])
+def test_the_row_of_a_shipped_adapter_says_what_its_folder_says(name):
+    found = find_checkpoint(name)
+    folder = Path(found.weights)
+    assert folder.is_dir() and folder.is_relative_to(Path(rader_ir.__file__).parent)
+    own = read_folder(folder)
+    assert replace(own, name=found.name, weights=found.weights, settled=True) == found
+    from rader_ir.train.mini import RECIPES
+
+    card = json.loads((folder / "training" / "run_card.json").read_text())
+    assert card["options"] == {**RECIPES[name].told(), "checkpoint": found.base}
 
 
 def test_forms_and_revision_in_place_of_its_own():

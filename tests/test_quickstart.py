@@ -1,6 +1,7 @@
 """The quickstart gives the figures that Lucene's BM25 and all-MiniLM-L6-v2 have on TheoremQA, from the package alone.
 
-The anchors come from runs of Pyserini (Lucene, k1 .9, b .4) and sentence-transformers over the same texts.
+The anchors come from runs of Pyserini (Lucene, k1 .9, b .4) and sentence-transformers over the same texts; that of the trained
+retriever from `tests.benchmarks.mini_quality`.
 """
 
 import importlib.util
@@ -14,7 +15,7 @@ from rader_ir.evaluation import evaluate
 from rader_ir.quickstart import DATA, load, report
 from rader_ir.runs import read_qrels, read_run
 
-NDCG = {"bm25": (0.501, 0.01), "dense": (0.6562, 0.003), "hybrid": (0.6343, 0.01)}
+NDCG = {"bm25": (0.501, 0.01), "dense": (0.6562, 0.003), "mini-retriever": (0.6634, 0.003), "hybrid": (0.6343, 0.01)}
 
 
 def test_the_package_holds_the_collection_and_its_licence():

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Runs the four systems and prints the report."""
+    """Runs the systems and prints the report."""
     from rader_ir.quickstart import quickstart, report
 
     result = quickstart(args.out, device=args.device, verbose=not args.quiet)

@@ -64,7 +64,12 @@ RERANKER_OPTIONS = RerankerOptions(
     batch_size=8,
     accumulation=1,
     negatives=sum(GROUP.values()),
-    shares={"stacks-steps": 0.25, "scifact-titles": 0.5},
+    shares={
+        **dict.fromkeys(("stacks-texts", "scifact-texts", "math-texts"), 0.6),
+        "stacks-steps": 0.25,
+        "scifact-titles": 0.5,
+        "gsm8k": 0.5,
+    },
     loss="kl",
     warmup_steps=60,
     max_doc_length=512,
