@@ -104,7 +104,8 @@ def test_a_body_without_length_goes_up_to_the_end(name, cuts):
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_no_proper_http_fails_as_a_connection_does(name):
-    for parts in ([BROKEN[name]], [BROKEN[name][at : at + 1] for at in range(len(BROKEN[name]))]):
+    data = BROKEN[name]
+    for parts in ([data], pieces(data, list(range(0, len(data), 1 + len(data) // 500)))):
         with pytest.raises(NoAnswer, match="no proper HTTP") as failed:
             read(parts)
         assert failed.value.failure is Failure.CONNECTION
