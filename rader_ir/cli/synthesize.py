@@ -4,7 +4,6 @@ The folder that it makes holds examples.jsonl, report.json and trees/. The same 
 """
 
 import argparse
-import asyncio
 import os
 from pathlib import Path
 
@@ -102,6 +101,7 @@ def run(args: argparse.Namespace) -> dict:
     if lacking := [name for name in ("problems", "corpus", "lm") if getattr(args, name) is None]:
         raise ValueError(f"{lacking[0]} is missing; give PROBLEMS, --corpus and --lm, or --demo")
     from rader_ir.lm import open_lm
+    from rader_ir.lm.loops import run as run_loop
     from rader_ir.synth.pipeline import synthesize
     from rader_ir.synth.problems import read_problems
     from rader_ir.synth.store import REPLIES
@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> dict:
         cache=Path(args.out).expanduser() / REPLIES,
     )
     given = {"plan": plan, "left": left, "verbose": not args.quiet}
-    return _figures(asyncio.run(synthesize(problems, documents, _search(args, documents), lm, args.out, **given)), args)
+    return _figures(run_loop(synthesize(problems, documents, _search(args, documents), lm, args.out, **given)), args)
 
 
 def _plan(args: argparse.Namespace):
