@@ -21,6 +21,7 @@ from rader_ir.synth.grow import grow
 from rader_ir.synth.grown import Grown
 from rader_ir.synth.retrieval import Search
 from rader_ir.synth.rewards import WAYS
+from rader_ir.synth.summaries import LONGEST, stated
 
 THREADS = 4
 
@@ -79,7 +80,7 @@ class OfficialOrder:
         for doc_id, score in self.search([request.node.content["text"]], ask.n)[0]:
             if doc_id in request.used:
                 continue
-            values = {"theorem": self.documents[doc_id]}
+            values = {"theorem": stated(self.documents[doc_id], LONGEST)}
             (summary,) = await self._asked("summary", values, [seed_of("summary", doc_id)])
             text = reading.summary(summary)
             (told,) = await self._samples(grown, request, "reflection", 1, doc_id=doc_id, theorem=text)
