@@ -105,7 +105,8 @@ class OfficialOrder:
         """The texts of n replies to one prompt."""
         values = {"question": grown.problem.question, "partial": partial_solution(request.path), **more}
         numbers = range(n) if doc_id is None else [doc_id]
-        key = (grown.seed, grown.problem.problem_id, request.node.id, section)
+        place = request.node.id if doc_id is None else values["partial"]
+        key = (grown.seed, grown.problem.problem_id, place, section)
         return await self._asked(section, values, [seed_of(*key, number) for number in numbers])
 
     async def _asked(self, section: str, values: dict[str, str], seeds: Sequence[int]) -> list[str]:
