@@ -1,0 +1,31 @@
+"""The event loop of a program, with uvloop and without."""
+
+import asyncio
+import sys
+
+import pytest
+
+from rader_ir.lm.loops import run
+
+
+async def here() -> str:
+    """The module of the loop that runs this."""
+    return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+
+def test_without_uvloop_the_loop_is_asyncios_own(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert run(here()) == "asyncio"
+
+
+def test_with_uvloop_the_loop_is_its():
+    pytest.importorskip("uvloop")
+    assert run(here()) == "uvloop"
+
+
+def test_what_is_raised_inside_comes_out():
+    async def fails():
+        raise ValueError("inside")
+
+    with pytest.raises(ValueError, match="inside"):
+        run(fails())
