@@ -1,6 +1,7 @@
 """The event loop of a program, with uvloop and without."""
 
 import asyncio
+import gc
 import sys
 
 import pytest
@@ -21,6 +22,16 @@ def test_without_uvloop_the_loop_is_asyncios_own(monkeypatch):
 def test_with_uvloop_the_loop_is_its():
     pytest.importorskip("uvloop")
     assert run(here()) == "uvloop"
+
+
+def test_the_collector_is_as_before_afterwards():
+    async def inside():
+        return gc.get_threshold(), gc.get_freeze_count() > 0
+
+    before = gc.get_threshold()
+    threshold, frozen = run(inside())
+    assert threshold[0] > before[0] and frozen
+    assert gc.get_threshold() == before and gc.get_freeze_count() == 0
 
 
 def test_what_is_raised_inside_comes_out():

@@ -111,6 +111,8 @@ def model_names(raw: bytes | bytearray) -> list[str] | None:
 def wait_asked(headers: Mapping[str, str]) -> float:
     """Seconds that `Retry-After` asks for, as a number or as a date; 0 where it is absent or cannot be read."""
     value = headers.get("retry-after", "").strip()
+    if not value:
+        return 0.0
     try:
         seconds = float(value)
     except ValueError:
