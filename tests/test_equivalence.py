@@ -13,7 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from rader_ir.equivalence import FAILURES, RULES, THEOREMQA_TOLERANCE, Equivalence, clusters, equivalent, majority
+from rader_ir.equivalence import (
+    FAILURES,
+    RULES,
+    THEOREMQA_TOLERANCE,
+    Equivalence,
+    Verdict,
+    clusters,
+    equivalent,
+    majority,
+)
 from rader_ir.equivalence.pool import Pool
 from rader_ir.equivalence.readings import read
 from rader_ir.equivalence.units import read_unit
@@ -192,6 +201,13 @@ class TestProcesses:
             verdicts = list(threads.map(lambda pair: answers.compare(*pair).equal, pairs))
             assert len(answers._pool.pids()) == 2
         assert verdicts == [n % 2 == 0 for n in range(40)]
+
+    def test_what_needs_no_algebra_or_had_it_before_is_known_at_once(self):
+        with Equivalence() as answers:
+            assert answers.known("1,000", r"10^3") == answers.compare("1,000", r"10^3")
+            assert answers.known(None, "1") == answers.compare(None, "1")
+            assert answers.known("x+1", "1+x") is None and answers._pool.pids() == []
+            assert answers.compare("x+1", "1+x") == answers.known("1+x", "x+1") == Verdict(True, "algebra")
 
     def test_the_program_that_asks_loads_no_algebra(self):
         code = "import sys; from rader_ir.equivalence import Equivalence; e = Equivalence(); print(bool(e.compare('x+1', '1+x')),"

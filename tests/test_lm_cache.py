@@ -162,6 +162,22 @@ def test_scores_are_kept_with_their_infinities(tmp_path):
     assert len(server.requests) == 2
 
 
+def test_a_reply_that_cannot_be_kept_is_an_error_of_its_calls_alone(tmp_path):
+    """Replies of one turn are one transaction; where that fails nobody waits for ever, and the next one does not."""
+
+    async def inside(server):
+        async with Cached(Server(server.url, MODEL, **QUICK), tmp_path / "replies.db") as lm:
+            lm._file.execute("CREATE TRIGGER no BEFORE INSERT ON outcomes BEGIN SELECT RAISE(ABORT, 'full'); END")
+            failed = await asyncio.gather(*(one(name)(lm)[0] for name in "abc"), return_exceptions=True)
+            lm._file.execute("DROP TRIGGER no")
+            return failed, [(await one(name)(lm)[0]).text for name in "ab"], [(await one("a")(lm)[0]).attempts]
+
+    with numbered() as server:
+        failed, texts, attempts = asyncio.run(inside(server))
+    assert [str(error) for error in failed] == ["full"] * 3
+    assert texts == ["answer 3", "answer 4"] and attempts == [0]
+
+
 WORKER = """
 import asyncio, sys
 from rader_ir.lm import Sampling

@@ -119,6 +119,20 @@ def test_a_reflection_that_cannot_be_read_keeps_nothing_and_is_counted(answers, 
     assert grown.counts == {event: 1}
 
 
+def test_a_theorem_is_judged_alike_wherever_the_same_reasoning_found_it(answers):
+    """Two lookups below the question and one below a thought: equal calls, which a cache asks once, and another."""
+    grown = Grown(PROBLEM, Rules(), 3)
+    grown.tree.expand(
+        grown.tree.root, [Child("query", QUERY), Child("query", QUERY), Child("thought", {"text": "x"})], [False] * 3
+    )
+    grown.tree.expand(grown.tree.nodes[3], [Child("query", QUERY)], [False])
+    with LMServer(reflecting("True")) as server:
+        for node in (1, 2, 4):
+            asks(server, answers, grown, node, Ask("theorem", 1))
+    first, second, other = asked_for(server, "reflection")
+    assert first == second and first["seed"] != other["seed"] and first["messages"] != other["messages"]
+
+
 FAULTS = {
     "server_error": Fault("status", 500),
     "rate_limit": Fault("status", 429),

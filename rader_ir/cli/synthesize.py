@@ -129,6 +129,7 @@ def run(args: argparse.Namespace) -> dict:
     if (out := Path(args.out).expanduser()).exists() and not out.is_dir():
         raise ValueError(f"--out {args.out} is a file; give a folder, which is made where it is not there")
     from rader_ir.lm.cache import Cached
+    from rader_ir.lm.loops import run as run_loop
     from rader_ir.synth.pipeline import synthesize
     from rader_ir.synth.problems import read_problems
     from rader_ir.synth.store import REPLIES
@@ -140,7 +141,7 @@ def run(args: argparse.Namespace) -> dict:
     documents = _documents(args)
     search, lm = _search(args, documents), Cached(lm, out / REPLIES)
     given = {"plan": plan, "left": left, "verbose": not args.quiet}
-    return _figures(asyncio.run(synthesize(problems, documents, search, lm, out, **given)), args)
+    return _figures(run_loop(synthesize(problems, documents, search, lm, out, **given)), args)
 
 
 def _lm(args: argparse.Namespace):

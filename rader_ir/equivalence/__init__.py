@@ -11,7 +11,7 @@ from itertools import accumulate
 
 from rader_ir.equivalence.pool import Pool
 from rader_ir.equivalence.readings import Answer, read
-from rader_ir.equivalence.rules import CRASHED, FAILURES, NO_ANSWER, RULES, TEXT, UNREADABLE, Verdict, judge
+from rader_ir.equivalence.rules import CRASHED, FAILURES, NO_ANSWER, RULES, TEXT, UNREADABLE, Algebra, Verdict, judge
 from rader_ir.equivalence.voting import Vote, clusters, majority
 
 TOLERANCE = 1e-3
@@ -68,14 +68,14 @@ class Equivalence:
         Raises:
             TypeError: an answer of another type.
         """
-        if a is None or b is None:
-            return Verdict(False, NO_ANSWER)
-        if _endless(a) or _endless(b):
-            return Verdict(a == b, TEXT if a == b else UNREADABLE)
-        first, second = read(a), read(b)
-        if not first.text or not second.text:
-            return Verdict(False, NO_ANSWER)
-        return judge(first, second, Fraction(str(self.tolerance)), self._formulas)
+        return self._judged(a, b, self._formulas)
+
+    def known(self, a: Answer | None, b: Answer | None) -> Verdict | None:
+        """The verdict of `compare` where it is had at once: no algebra is needed for it, or it was done before; else None."""
+        try:
+            return self._judged(a, b, self._remembered)
+        except _NotYet:
+            return None
 
     def readable(self, gold: Answer | None) -> bool:
         """Whether answers can be compared with this one at all: it is of a known kind, or algebra can read it.
@@ -88,8 +88,23 @@ class Equivalence:
         reading = read(gold)
         return bool(reading.text) and (reading.typed or not self._formulas(reading.text, reading.text).failed)
 
+    def _judged(self, a: Answer | None, b: Answer | None, algebra: Algebra) -> Verdict:
+        if a is None or b is None:
+            return Verdict(False, NO_ANSWER)
+        if _endless(a) or _endless(b):
+            return Verdict(a == b, TEXT if a == b else UNREADABLE)
+        first, second = read(a), read(b)
+        if not first.text or not second.text:
+            return Verdict(False, NO_ANSWER)
+        return judge(first, second, Fraction(str(self.tolerance)), algebra)
+
+    def _remembered(self, a: str, b: str) -> Verdict:
+        if (verdict := self._algebra.get(_pair(a, b))) is None:
+            raise _NotYet
+        return verdict
+
     def _formulas(self, a: str, b: str) -> Verdict:
-        pair = min(a, b), max(a, b)
+        pair = _pair(a, b)
         verdict = self._algebra.get(pair)
         verdict = verdict if verdict is not None else self._pool.compare(*pair, self.tolerance)
         if verdict.rule != CRASHED:  # a process that somebody ended says nothing about the pair
@@ -113,6 +128,14 @@ class Equivalence:
 def equivalent(a: Answer | None, b: Answer | None, *, tolerance: float = TOLERANCE) -> Verdict:
     """`Equivalence.compare` with one process that this program shares, ended with it; for many pairs make an `Equivalence`."""
     return _shared(tolerance).compare(a, b)
+
+
+class _NotYet(Exception):
+    """Two formulas have not been compared before."""
+
+
+def _pair(a: str, b: str) -> tuple[str, str]:
+    return min(a, b), max(a, b)
 
 
 def _endless(answer: Answer) -> bool:

@@ -11,7 +11,6 @@ import json
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from rader_ir.lm.replies import Failure, Message, Outcome, Reply, Sampling, Toke
 
 _VERSION = 1  # of keys and rows; raise it when either changes its meaning
 _BUSY_SECONDS = 60.0  # that another process may hold the file
+_INSERT = "INSERT OR IGNORE INTO outcomes VALUES (?, ?)"
 # The model's own doing, and the same next time; any other failure is asked again
 _KEPT = frozenset({None, Failure.CUT_OFF, Failure.CONTEXT_OVERFLOW})
 
@@ -40,6 +40,7 @@ class Cached:
         self.hits = self.misses = self.joined = 0
         self._file: sqlite3.Connection | None = None
         self._under_way: dict[bytes, asyncio.Task] = {}
+        self._unwritten: list[tuple[bytes, Outcome, asyncio.Future]] = []
 
     def __repr__(self) -> str:
         return f"Cached({self.lm!r}, {str(self.path)!r})"
@@ -76,7 +77,7 @@ class Cached:
     async def generate(self, messages: str | Sequence[Message], *, sampling: Sampling, seed: int) -> Reply:
         """The reply kept for this call, or else the back-end's, which is kept."""
         messages = as_messages(messages)
-        key = _key(self.identity, "reply", messages, asdict(sampling), seed)
+        key = _key(self.identity, "reply", messages, vars(sampling), seed)
         return await self._answer(key, Reply, lambda: self.lm.generate(messages, sampling=sampling, seed=seed))
 
     async def score_tokens(self, messages: str | Sequence[Message], *, tokens: Sequence[str]) -> TokenScores:
@@ -106,9 +107,34 @@ class Cached:
         outcome = await ask()
         if outcome.failure not in _KEPT:
             return outcome
-        row = json.dumps(asdict(outcome))
-        written = self._file.execute("INSERT OR IGNORE INTO outcomes VALUES (?, ?)", (key, row)).rowcount
-        return outcome if written else self._read(key, kind)
+        return outcome if await self._written(key, outcome) else self._read(key, kind)
+
+    async def _written(self, key: bytes, outcome: Outcome) -> bool:
+        """Keep an outcome, unless one is kept already; whether it was kept. Those of one turn of the loop are one transaction."""
+        waits = asyncio.get_running_loop().create_future()
+        self._unwritten.append((key, outcome, waits))
+        if len(self._unwritten) == 1:
+            waits.get_loop().call_soon(self._write)
+        return await waits
+
+    def _write(self) -> None:
+        rows, self._unwritten = self._unwritten, []
+        try:
+            self._file.execute("BEGIN IMMEDIATE")
+            written = [
+                self._file.execute(_INSERT, (key, json.dumps(vars(outcome)))).rowcount for key, outcome, _ in rows
+            ]
+            self._file.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._file.in_transaction:
+                self._file.execute("ROLLBACK")
+            for _, _, waits in rows:
+                if not waits.done():
+                    waits.set_exception(error)
+            return
+        for (_, _, waits), kept in zip(rows, written, strict=True):
+            if not waits.done():
+                waits.set_result(bool(kept))
 
     def _read(self, key: bytes, kind: type[Outcome]) -> Outcome | None:
         row = self._file.execute("SELECT outcome FROM outcomes WHERE key = ?", (key,)).fetchone()
@@ -118,7 +144,7 @@ class Cached:
         fields["failure"] = Failure(fields["failure"]) if fields["failure"] else None
         if fields.get("logprobs") is not None:
             fields["logprobs"] = tuple(fields["logprobs"])
-        return replace(kind(**fields), attempts=0)
+        return kind(**fields | {"attempts": 0})
 
 
 def _key(*parts: Any) -> bytes:

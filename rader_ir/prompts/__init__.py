@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +72,17 @@ class Prompt:
     temperature: float | None = None
     schema: str | None = None
 
+    @cached_property
+    def _holes(self) -> set[str]:
+        return fields(self.system) | fields(self.user)
+
     def messages(self, values: Mapping[str, str]) -> list[dict[str, str]]:
         """The conversation, with the holes filled by their names in `values`.
 
         Raises:
             ValueError: a value for which neither text has a hole.
         """
-        if strange := sorted(values.keys() - fields(self.system) - fields(self.user)):
+        if strange := sorted(values.keys() - self._holes):
             raise ValueError(f"the prompt has no hole {{{strange[0]}}}; its text begins {self.user[:60]!r}")
         texts = {"system": self.system, "user": self.user}
         return [{"role": role, "content": fill(text, **values)} for role, text in texts.items() if text]

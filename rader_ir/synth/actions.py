@@ -23,7 +23,7 @@ from rader_ir.synth.library import Library
 from rader_ir.synth.rewards import Mark, Marker
 from rader_ir.synth.summaries import UNREADABLE
 
-GOLD = "gold document"
+GOLD, REFLECTION = "gold document", "reflection"
 _SHOWN = 200  # characters of a reply that could not be read
 
 
@@ -61,7 +61,7 @@ class Actions:
     @property
     def about(self) -> dict[str, Any]:
         """What decides the trees besides problem, rules and seed, for `Grown.about`."""
-        prompts = {name: self.prompts[name] for name in (THOUGHT, SOLUTION, QUERY, "reflection", "judge")}
+        prompts = {name: self.prompts[name] for name in (THOUGHT, SOLUTION, QUERY, REFLECTION, "judge")}
         prompts |= {"summary": self.library.summaries.prompt}
         told = json.dumps({name: asdict(prompt) for name, prompt in sorted(prompts.items())}, sort_keys=True)
         return {
@@ -158,7 +158,7 @@ class Actions:
 
     async def _reflected(self, grown: Grown, request: Expand, doc_id: str, theorem: str) -> tuple[str, str]:
         """The verdict of the model on a theorem that was found for it, and its reason."""
-        reply = await self._asked(grown, request, "reflection", doc_id, theorem=theorem)
+        reply = await self._asked(grown, request, REFLECTION, doc_id, theorem=theorem)
         if reply.failure is not None:
             grown.count(f"reflection failed: {reply.failure}")
             return FAILED, f"no reply: {reply.failure}"
@@ -177,9 +177,14 @@ class Actions:
         return [reply.text for reply in replies if reply.failure is None]
 
     async def _asked(self, grown: Grown, request: Expand, section: str, number: int | str, **more: str) -> Reply:
-        """One reply; its seed follows from the run's, the problem, the node, the section and the number or doc_id."""
+        """One reply; its seed follows from the run's, the problem, the place, the section and the number or doc_id.
+
+        The place is the node, but for a reflection the partial solution, which is all that it is shown of the path: so a theorem
+        that several lookups find for the same reasoning is judged alike, and a cache asks once.
+        """
         values = {"question": grown.problem.question, "partial": partial_solution(request.path), **more}
-        seed = seed_of(grown.seed, grown.problem.problem_id, request.node.id, section, number)
+        place = values["partial"] if section == REFLECTION else request.node.id
+        seed = seed_of(grown.seed, grown.problem.problem_id, place, section, number)
         return await asked(self.lm, self.prompts[section], values, sampling=self.sampling, seed=seed)
 
 

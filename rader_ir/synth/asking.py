@@ -7,6 +7,7 @@ without. Calls that belong together go side by side, and the first exception amo
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from rader_ir.lm import Failure, Generates, Reply, Sampling
@@ -29,9 +30,7 @@ async def asked(lm: Generates, prompt: Prompt, values: Mapping[str, str], *, sam
         sampling: temperature, top_p and top_k.
         seed: of the reply.
     """
-    temperature = sampling.temperature if prompt.temperature is None else prompt.temperature
-    own = {name: getattr(prompt, name) for name in ("max_tokens", "stop", "schema")}
-    sampling = replace(sampling, temperature=temperature, **own)
+    sampling = _sampling(prompt, sampling)
     messages = prompt.messages(values)
     reply = await lm.generate(messages, sampling=sampling, seed=seed)
     if reply.failure is Failure.REFUSED and sampling.schema is not None:
@@ -39,8 +38,17 @@ async def asked(lm: Generates, prompt: Prompt, values: Mapping[str, str], *, sam
     return reply
 
 
+@lru_cache
+def _sampling(prompt: Prompt, sampling: Sampling) -> Sampling:
+    temperature = sampling.temperature if prompt.temperature is None else prompt.temperature
+    own = {name: getattr(prompt, name) for name in ("max_tokens", "stop", "schema")}
+    return replace(sampling, temperature=temperature, **own)
+
+
 async def together(calls: Sequence[Awaitable[Any]]) -> list[Any]:
     """The results of calls made side by side, in their order; where one raises, the others are ended before that is raised."""
+    if len(calls) == 1:
+        return [await calls[0]]
     tasks = [asyncio.ensure_future(call) for call in calls]
     try:
         return await asyncio.gather(*tasks)

@@ -141,7 +141,7 @@ async def _finish(
             if standing.stopped:
                 return
             await grow(grown, children)
-            store.save(grown)
+            await store.keep(grown)
             standing.rollouts_done += 1
         standing.problems_done += 1
         standing.solved += grown.solved

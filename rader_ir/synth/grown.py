@@ -92,7 +92,7 @@ class Grown:
             "seed": self.seed,
             "about": dict(self.about),
             "tree": self.tree.to_json(),
-            "found": {str(node): [asdict(each) for each in found] for node, found in sorted(self.found.items())},
+            "found": {str(node): [vars(each) for each in found] for node, found in sorted(self.found.items())},
             "counts": dict(sorted(self.counts.items())),
         }
         with replacing(path) as file:

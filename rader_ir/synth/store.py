@@ -4,10 +4,12 @@
 all trees of the folder have in common; a call with anything else in it is refused, for its trees would not fit together.
 """
 
+import asyncio
 import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +29,8 @@ TREES, RUN, EXAMPLES, REPORT, REPLIES, SUMMARIES = (
     "replies.sqlite",
     "summaries.jsonl",
 )
+
+_WRITERS = 4  # trees written at a time
 
 
 class Store:
@@ -53,7 +57,9 @@ class Store:
         with locked(self.folder), explained(self.folder):
             self._check()
             self._tidy()
-            yield self
+            # What is being written is written before another process may come
+            with ThreadPoolExecutor(_WRITERS, thread_name_prefix="trees") as self._writers:
+                yield self
 
     def _check(self) -> None:
         path, told = self.folder / RUN, self._told()
@@ -104,6 +110,10 @@ class Store:
     def save(self, grown: Grown) -> None:
         """Keep a tree."""
         grown.write(self.path(grown.problem.problem_id))
+
+    async def keep(self, grown: Grown) -> None:
+        """`save`, while other trees go on; this one must not change meanwhile."""
+        await asyncio.get_running_loop().run_in_executor(self._writers, self.save, grown)
 
 
 def file_name(problem_id: str) -> str:

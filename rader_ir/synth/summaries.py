@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from rader_ir.files import replacing
@@ -66,6 +67,7 @@ class Summaries:
 
     def __init__(self, path: str | Path | None, *, prompt: Prompt, sampling: Sampling):
         self.path, self.prompt, self.sampling = None if path is None else Path(path), prompt, sampling
+        self._key = lru_cache(maxsize=None)(self._digest)
         self._kept: dict[str, dict[str, str]] = {}  # by key
         self._under_way: dict[str, asyncio.Task] = {}
         self._file = None
@@ -105,7 +107,7 @@ class Summaries:
 
         The seed follows from the doc_id alone.
         """
-        key = self._key(doc_id, text, lm)
+        key = self._key(doc_id, text, lm.identity)
         if key in self._kept:
             return Summary(self._kept[key]["summary"])
         if key not in self._under_way:
@@ -136,10 +138,10 @@ class Summaries:
             self._file.write(_line(record).encode())
             self._file.flush()
 
-    def _key(self, doc_id: str, text: str, lm: Generates) -> str:
+    def _digest(self, doc_id: str, text: str, model: str) -> str:
         """A digest of all that decides a summary."""
         sampling = asdict(replace(self.sampling, max_tokens=self.prompt.max_tokens))
-        told = [doc_id, lm.identity, asdict(self.prompt), sampling, stated(text, LONGEST)]
+        told = [doc_id, model, asdict(self.prompt), sampling, stated(text, LONGEST)]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
 
 
