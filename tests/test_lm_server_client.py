@@ -214,7 +214,7 @@ def test_retry_after_is_read_in_both_forms():
 def test_pauses_double_and_follow_from_the_seed():
     def pauses(seed):
         lm = Server("http://127.0.0.1:1/v1", MODEL, pause=1.0, seed=seed)
-        return [lm._pause('{"messages": []}', retry) for retry in range(4)]
+        return [lm._pause({"messages": []}, retry) for retry in range(4)]
 
     assert pauses(1) == pauses(1) != pauses(2)
     assert all(2**retry / 2 <= pause <= 2**retry for retry, pause in enumerate(pauses(1)))

@@ -14,8 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from rader_ir.lm.connections import Connections
-from rader_ir.lm.http import Answer, NoAnswer
+from rader_ir.lm.connections import Answer, Connections, NoAnswer
 from rader_ir.lm.meter import Meter
 from rader_ir.lm.replies import Failure, Message, Outcome, Reply, Sampling, TokenScores, as_messages
 from rader_ir.lm.wire import MOST_TOLD, chat_body, model_names, read_reply, read_scores, scores_body, wait_asked
@@ -118,7 +117,7 @@ class Server:
                 f"no language model answers at {self.url} ({error}); start a server there, or give another URL (it usually ends "
                 "in /v1)"
             ) from error
-        names = model_names(answer.body) if answer.status == 200 else None
+        names = model_names(answer.raw) if answer.status == 200 else None
         if names is None:
             await self._try_out()
         elif self.model not in names:
@@ -128,7 +127,7 @@ class Server:
     async def _try_out(self) -> None:
         """Ask for one token, where a server does not list its models."""
         body = chat_body(self.model, as_messages("Hello"), Sampling(max_tokens=1), 0, self.extra)
-        outcome, _ = await self._attempt(json.dumps(body).encode(), Reply, read_reply)
+        outcome, _ = await self._attempt(body, Reply, read_reply)
         said = outcome.detail or outcome.failure
         if outcome.failure in _AWAY:
             raise ConnectionError(
@@ -156,37 +155,37 @@ class Server:
         body = scores_body(self.model, as_messages(messages), self.extra)
         return await self._ask(body, TokenScores, partial(read_scores, tokens=tokens))
 
-    async def _ask(self, body: dict, kind: type[Outcome], read: Callable[[int, bytearray], Outcome]) -> Any:
-        content, tried = json.dumps(body), Counter()
+    async def _ask(self, body: dict, kind: type[Outcome], read: Callable[[int, bytes], Outcome]) -> Any:
+        tried: Counter = Counter()
         while True:
-            outcome, asked = await self._attempt(content.encode(), kind, read)
+            outcome, asked = await self._attempt(body, kind, read)
             setting = _RETRIES.get(outcome.failure)
             if setting is None or tried[setting] >= getattr(self, setting):
                 self.meter.answered(outcome)
-                return replace(outcome, attempts=tried.total() + 1) if tried else outcome
+                return replace(outcome, attempts=tried.total() + 1)
             self.meter.retried[str(outcome.failure)] += 1
-            pause = self._pause(content, tried.total())
+            pause = self._pause(body, tried.total())
             tried[setting] += 1
             await asyncio.sleep(min(max(pause, asked), self.longest_pause))
 
-    def _pause(self, content: str, retry: int) -> float:
+    def _pause(self, body: dict, retry: int) -> float:
         """Seconds before a retry, counted from 0; the chance in it follows from the seed and the call."""
-        chance = random.Random(f"{self.seed} {retry} {content}").random()
+        chance = random.Random(f"{self.seed} {retry} {json.dumps(body)}").random()
         return self.pause * 2**retry * (0.5 + 0.5 * chance)
 
-    async def _attempt(self, content: bytes, kind: type[Outcome], read) -> tuple[Outcome, float]:
+    async def _attempt(self, body: dict, kind: type[Outcome], read) -> tuple[Outcome, float]:
         """One request: what came of it, and the seconds that the server asks to be left alone."""
         try:
-            answer = await self._fetch("POST", _CHAT, content, seconds=self.timeout)
+            answer = await self._fetch("POST", _CHAT, body, seconds=self.timeout)
         except NoAnswer as error:
             outcome, asked = kind(failure=error.failure, detail=error.detail, seconds=error.seconds), 0.0
         else:
-            outcome = replace(read(answer.status, answer.body), seconds=answer.seconds)
+            outcome = replace(read(answer.status, answer.raw), seconds=answer.seconds)
             asked = wait_asked(answer.headers)
         self.meter.attempted(outcome)
         return outcome, asked
 
-    async def _fetch(self, method: str, path: str, content: bytes = b"", *, seconds: float) -> Answer:
+    async def _fetch(self, method: str, path: str, body: Any = None, *, seconds: float) -> Answer:
         if self._connections is None:
             raise RuntimeError(f"{self!r} is not connected; use it inside `async with`")
-        return await self._connections.fetch(method, path, content, seconds=seconds)
+        return await self._connections.fetch(method, path, body, seconds=seconds)

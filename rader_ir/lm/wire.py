@@ -55,7 +55,7 @@ def scores_body(model: str, messages: Sequence[Mapping], extra: Mapping) -> dict
     return body | {"top_logprobs": MOST_TOLD} | dict(extra)
 
 
-def read_reply(status: int, raw: bytes | bytearray) -> Reply:
+def read_reply(status: int, raw: bytes) -> Reply:
     """The reply that an answer holds, or how it fails."""
     if status != 200:
         failure, detail = refusal(status, raw)
@@ -72,7 +72,7 @@ def read_reply(status: int, raw: bytes | bytearray) -> Reply:
     return Reply(text=text, finish=str(finish or "stop"), **used)
 
 
-def read_scores(status: int, raw: bytes | bytearray, tokens: Sequence[str]) -> TokenScores:
+def read_scores(status: int, raw: bytes, tokens: Sequence[str]) -> TokenScores:
     """The log-probabilities that an answer holds, or how it fails."""
     if status != 200:
         failure, detail = refusal(status, raw)
@@ -85,7 +85,7 @@ def read_scores(status: int, raw: bytes | bytearray, tokens: Sequence[str]) -> T
     return TokenScores(logprobs=tuple(told.get(token, -math.inf) for token in tokens), **used)
 
 
-def refusal(status: int, raw: bytes | bytearray) -> tuple[Failure, str]:
+def refusal(status: int, raw: bytes) -> tuple[Failure, str]:
     """What an answer with another status than 200 means, and what it says."""
     detail = f"status {status}: {_message(raw)}"
     if status == 429:
@@ -97,7 +97,7 @@ def refusal(status: int, raw: bytes | bytearray) -> tuple[Failure, str]:
     return (Failure.SERVER_ERROR if status >= 500 else Failure.REFUSED), detail
 
 
-def model_names(raw: bytes | bytearray) -> list[str] | None:
+def model_names(raw: bytes) -> list[str] | None:
     """The models that an answer to `/models` lists, or None where it lists none that can be read."""
     try:
         data = _json(raw).get("data")
@@ -128,7 +128,7 @@ def _until(date: str) -> float:
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
 
 
-def _json(raw: bytes | bytearray) -> dict:
+def _json(raw: bytes) -> dict:
     try:
         answer = json.loads(raw)
     except (ValueError, RecursionError):
@@ -193,7 +193,7 @@ def _usage(answer: dict) -> dict[str, int]:
     return {name: count if type(count) is int and count > 0 else 0 for name, count in counts.items()}
 
 
-def _message(raw: bytes | bytearray) -> str:
+def _message(raw: bytes) -> str:
     """The words of an error, wherever the server put them."""
     try:
         answer = _json(raw)
@@ -206,5 +206,5 @@ def _message(raw: bytes | bytearray) -> str:
     return str(error)[:_SHOWN]
 
 
-def _shown(raw: bytes | bytearray) -> str:
+def _shown(raw: bytes) -> str:
     return raw[:_SHOWN].decode(errors="replace")
