@@ -180,13 +180,16 @@ def test_no_malformed_answer_is_taken_for_a_judgement(given, tmp_path, monkeypat
     found = [each for tree in trees(tmp_path / "out") for found in tree.found.values() for each in found]
     judged = {each.reason: each.verdict for each in found if each.verdict in (KEPT, REJECTED)}
     assert judged == {reason: KEPT if relevant else REJECTED for reason, relevant in good.items()}
-    assert sum(each.verdict == FAILED for each in found) == bad.total() > 15
-    assert sum(node.kind == THEOREM for tree in trees(tmp_path / "out") for node in tree.tree.nodes) == sum(
-        good.values()
-    )
+    failed = Counter(each.reason.partition(":")[0] for each in found if each.verdict == FAILED)
+    assert (
+        failed.keys() == {"unreadable", "no reply"} and failed.total() >= bad.total() > 15
+    )  # one reply may serve two lookups
+    kept = sum(each.verdict == KEPT for each in found)
+    assert sum(node.kind == THEOREM for tree in trees(tmp_path / "out") for node in tree.tree.nodes) == kept
     events = json.loads((tmp_path / "out" / "report.json").read_text())["problems"]["events"]
-    assert events["reflection unreadable"] == bad.total() - bad[""]
-    assert events["reflection failed: empty"] == bad[""] == usage(tmp_path / "out")[0]["failed"]["empty"]
+    assert events["reflection unreadable"] == failed["unreadable"]
+    assert events["reflection failed: empty"] == failed["no reply"]
+    assert usage(tmp_path / "out")[0]["failed"]["empty"] == bad[""]
 
 
 def test_a_context_that_is_too_short_for_a_document_and_one_that_is_too_short_for_all(given, tmp_path):
