@@ -15,7 +15,7 @@ from rader_ir.mcts import Child, Rules
 from rader_ir.synth.grow import Budget, Standing, grow_all, vote
 from rader_ir.synth.grown import Found, Grown
 from rader_ir.synth.problems import Problem
-from rader_ir.synth.steady import IN_A_ROW, Steady
+from rader_ir.synth.steady import IN_A_ROW, Spent, Steady
 from rader_ir.synth.store import RUN, Store, file_name
 
 RULES = Rules(rollouts=6, max_depth=4)
@@ -49,7 +49,7 @@ def opened(folder):
 
 def grown_in(folder, problems=PROBLEMS, children=children, **options):
     standing = Standing(problems=len(problems), rollouts=len(problems) * RULES.rollouts)
-    options = {"meter": Meter(), "under_way": 3} | options
+    options = {"under_way": 3} | options
     with opened(folder) as store:
         asyncio.run(grow_all(problems, store, children, standing, **options))
     return standing
@@ -98,17 +98,19 @@ def test_a_run_that_breaks_off_goes_on_to_the_same_bytes(tmp_path, broken_at):
     assert files(tmp_path / "broken") == files(tmp_path / "whole")
 
 
-def test_a_budget_ends_growth_after_the_rollouts_under_way(tmp_path):
-    meter = Meter()
+def test_a_budget_ends_growth_and_nothing_of_a_broken_rollout_is_kept(tmp_path):
+    asked = 0
 
-    async def metered(grown, request):
-        meter.attempts += 1
+    async def limited(grown, request):
+        nonlocal asked
+        if asked == 20:
+            raise Spent("20 calls")
+        asked += 1
         return await children(grown, request)
 
-    standing = grown_in(tmp_path / "a", children=metered, meter=meter, under_way=2, budget=Budget(calls=20))
-    assert standing.stopped == "20 calls"
+    standing = grown_in(tmp_path / "a", children=limited, under_way=2)
+    assert (standing.stopped, asked) == ("20 calls", 20)
     assert 0 < standing.rollouts_done < 42
-    assert 20 <= meter.attempts < 40  # two rollouts were under way
     standing = grown_in(tmp_path / "a")
     assert (standing.problems_done, standing.stopped) == (7, "")
     grown_in(tmp_path / "b")

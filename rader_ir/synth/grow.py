@@ -15,6 +15,7 @@ from rader_ir.lm import Meter
 from rader_ir.mcts import Child, Expand, rollout
 from rader_ir.synth.grown import Grown
 from rader_ir.synth.problems import Problem
+from rader_ir.synth.steady import Spent
 from rader_ir.synth.store import Store
 
 Children = Callable[[Grown, Expand], Awaitable[Sequence[Child]]]
@@ -22,7 +23,7 @@ Children = Callable[[Grown, Expand], Awaitable[Sequence[Child]]]
 
 @dataclass(frozen=True)
 class Budget:
-    """What one call of the program may use; None is no limit. Rollouts under way when it is reached are finished.
+    """What one call of the program may use; None is no limit. Calls under way when it is reached go beyond it.
 
     Attributes:
         calls: attempts that reached the language model; replies from the cache cost nothing.
@@ -94,20 +95,16 @@ async def grow_all(
     children: Children,
     standing: Standing,
     *,
-    meter: Meter,
     under_way: int = 64,
-    budget: Budget = Budget(),
 ) -> None:
-    """Grow every problem's tree to its end, each kept after each rollout.
+    """Grow every problem's tree to its end, each kept after each rollout, or until `children` raises `Spent`.
 
     Args:
         problems: in the order in which they are taken up.
         store: open.
         children: answers a search's requests, `Actions.children`.
-        standing: is kept up to date.
-        meter: of the language model.
+        standing: is kept up to date; `stopped` tells the limit where growth ended by one.
         under_way: problems at a time.
-        budget: growth ends when it is reached.
 
     Raises:
         ConnectionError: the language model's server is gone; what was grown before is kept.
@@ -116,7 +113,7 @@ async def grow_all(
 
     async def work() -> None:
         for problem in waiting:  # one iterator for all workers: each takes what is next
-            await _finish(problem, store, children, standing, meter, budget)
+            await _finish(problem, store, children, standing)
             if standing.stopped:
                 return
 
@@ -128,16 +125,13 @@ async def grow_all(
         raise _first(errors) from None
 
 
-async def _finish(
-    problem: Problem, store: Store, children: Children, standing: Standing, meter: Meter, budget: Budget
-) -> None:
+async def _finish(problem: Problem, store: Store, children: Children, standing: Standing) -> None:
     grown = store.load(problem)
     standing.kept += len(grown.tree.rollouts)
     standing.rollouts_done += len(grown.tree.rollouts)
     standing.under_way += 1
     try:
         while not grown.finished:
-            standing.stopped = standing.stopped or budget.reached(meter, standing.seconds)
             if standing.stopped:
                 return
             await grow(grown, children)
@@ -145,6 +139,8 @@ async def _finish(
             standing.rollouts_done += 1
         standing.problems_done += 1
         standing.solved += grown.solved
+    except Spent as spent:  # the rollout is not kept; its replies are in the cache
+        standing.stopped = standing.stopped or str(spent)
     finally:
         standing.under_way -= 1
 

@@ -7,6 +7,7 @@ is appended to `usage.jsonl`.
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -112,7 +113,7 @@ async def synthesize(
         library = Library(documents, search, **kept)
         with Equivalence(tolerance=plan.tolerance) as answers:
             given = {"prompts": prompts, "judge": plan.judge, "sampling": plan.sampling}
-            actions = Actions(Steady(lm), library, answers=answers, **given)
+            actions = Actions(_within(plan, Steady(lm)), library, answers=answers, **given)
             with Store(out, plan.rules, plan.seed, actions.about).open() as store:
                 work = _Work(problems, store, actions, plan, verbose)
                 try:
@@ -151,9 +152,8 @@ class _Work:
     async def grow(self) -> None:
         """All trees, as far as the budget goes."""
         meter, plan = self.actions.lm.meter, self.plan
-        options = {"meter": meter, "under_way": plan.under_way, "budget": plan.budget}
         async with self.actions.library, shown(self.standing, meter, verbose=self.verbose):
-            await grow_all(self.problems, self.store, self.actions.children, self.standing, **options)
+            await grow_all(self.problems, self.store, self.actions.children, self.standing, under_way=plan.under_way)
 
     def grown(self) -> Iterator[tuple[str, Grown]]:
         """(file name, tree) of the problems that have one, in their order, one in memory at a time."""
@@ -181,13 +181,10 @@ class _Work:
 
     async def build(self, documents: Mapping[str, str]) -> dict[str, Any]:
         """The examples of the trees, written; what they are like. Nothing of it, if the budget is reached before the end."""
-        lm, plan = self.actions.lm, self.plan
-        recipe = replace(plan.recipe, seed=plan.seed)
-        if plan.budget != Budget():
-            meter = lm.meter
-            lm = Limited(lm, lambda: plan.budget.reached(meter, self.standing.seconds), width=plan.under_way)
+        recipe = replace(self.plan.recipe, seed=self.plan.seed)
+        given = {"prompts": self.actions.prompts, "recipe": recipe}
         try:
-            built = await build_examples(self.grown(), lm, documents, prompts=self.actions.prompts, recipe=recipe)
+            built = await build_examples(self.grown(), self.actions.lm, documents, **given)
         except Spent as spent:
             self.standing.stopped = str(spent)
             return {}
@@ -210,6 +207,15 @@ class _Work:
         with open(self.store.folder / USAGE, "a", encoding="utf-8") as file:
             file.write(json.dumps(told) + "\n")
         return told
+
+
+def _within(plan: Plan, lm: Steady) -> Steady | Limited:
+    """The model, asked no more once the budget of this call is reached."""
+    if plan.budget == Budget():
+        return lm
+    started = time.monotonic()
+    width = max(plan.under_way, getattr(getattr(lm.lm, "lm", lm.lm), "concurrency", 1))
+    return Limited(lm, lambda: plan.budget.reached(lm.meter, time.monotonic() - started), width=width)
 
 
 def write_json(path: Path, told: Mapping[str, Any]) -> None:

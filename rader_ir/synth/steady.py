@@ -96,6 +96,11 @@ class Limited:
         """The back-end's."""
         return self.lm.identity
 
+    @property
+    def meter(self) -> Meter:
+        """The back-end's."""
+        return self.lm.meter
+
     async def generate(self, messages: str | Sequence[Message], *, sampling: Sampling, seed: int) -> Reply:
         """One reply, or its failure.
 
