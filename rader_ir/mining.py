@@ -13,7 +13,7 @@ from functools import cache
 from itertools import islice
 from operator import attrgetter
 
-from rader_ir.examples import Example, Passage
+from rader_ir.examples import Example, Passage, excluded_ids
 from rader_ir.guards import EQUAL_STATEMENT, EQUAL_TEXT, SCORE, check_margin, reaches, statement
 from rader_ir.runs import ranked
 from rader_ir.seeded import shuffled
@@ -125,7 +125,8 @@ def mine(
         examples: with one positive or more.
         sources: the runs; ranks are counted without excluded documents and with positives.
         documents: text by doc_id, of all that the runs rank.
-        excluded: {query_id: doc_ids} that must not be negatives, nor count as ranked.
+        excluded: {query_id: doc_ids} that must not be negatives, nor count as ranked, beside the `excluded_ids` that an
+            example's own provenance names.
         margin: in the units of the runs' scores; None leaves that guard out.
         seed: of the draws from windows with a last rank.
 
@@ -148,7 +149,7 @@ def mine(
     removed = Counter(dict.fromkeys(REASONS, 0))
     mined = []
     for example in examples:
-        left_out = (excluded or {}).get(example.query_id, ())
+        left_out = excluded_ids(example).union((excluded or {}).get(example.query_id, ()))
         answered = _text_guard(example, answers[example.query], stated)
         taken: list[_Candidate] = []
         for source in sources:

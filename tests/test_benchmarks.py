@@ -223,3 +223,17 @@ def test_plumbing_agrees_with_every_peer(monkeypatch):
     for row in compared:
         equal, _, total = row.exactness.split()[:3]
         assert equal == total, row
+
+
+def test_synthesis_grows_the_trees_of_the_official_order_with_fewer_calls():
+    """Three problems without latency: equal trees, all of them, and what is asked twice there is asked once here."""
+    pytest.importorskip("httpcore")
+    pytest.importorskip("math_verify")
+    from tests.benchmarks import synthesis
+
+    problems = synthesis.demo_problems(3, 0)
+    with synthesis.serve_in_process(slots=8) as solver:
+        ours, theirs = synthesis.Run(solver.url, problems), synthesis.OfficialRun(solver.url, problems)
+    assert ours.trees == theirs.trees and len(ours.trees) == 3
+    assert 0 < ours.calls < theirs.waits < theirs.calls
+    assert ours.seconds > 0 and theirs.seconds > 0

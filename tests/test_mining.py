@@ -139,6 +139,14 @@ def test_mining_again_adds_to_what_is_recorded():
     assert removed == counts(repeated=1)
 
 
+def test_what_an_example_excludes_itself_has_no_rank_either():
+    """The theorems that helped with the same question, as `rader synthesize` notes them: d1 and d3; the caller excludes d2."""
+    given = example(provenance={"excluded_ids": ["d1", "d3"]})
+    (mined,), removed = mine([given], [Source("dense", RUN, Window(1, 3, None))], TEXTS, excluded={"q1": {"d2"}})
+    assert ids(mined) == ["d4", "d6"] and removed == counts(positive=1)  # ranks 1 to 3 are d4, d5, d6
+    assert mined.provenance["negatives"]["d6"]["rank"] == 3
+
+
 def test_excluded_documents_have_no_rank():
     """Without d1 to d3, rank 1 is d4 and rank 2 the positive."""
     (mined,), removed = mine(

@@ -5,7 +5,9 @@ Each test is a call as users make it, to a server over loopback that fails as it
 
 import dataclasses
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +15,10 @@ pytest.importorskip("httpcore")
 pytest.importorskip("math_verify")
 pytest.importorskip("matplotlib")
 
+import rader_ir.prompts
+from rader_ir.bm25 import BM25
 from rader_ir.cli import main
-from rader_ir.examples import read_examples
+from rader_ir.examples import read_examples, write_examples
 from rader_ir.mcts import THEOREM
 from rader_ir.synth.grown import FAILED, KEPT, REJECTED
 from rader_ir.synth.simulated import Faults, Skill, demo_corpus, demo_problems, needed
@@ -22,7 +26,18 @@ from rader_ir.synth.simulated.replies import reply
 from tests.lm_server import MODEL as TOY
 from tests.lm_server import LMServer
 from tests.synth_cases import task_of
-from tests.synth_folder import demo_of, impatient, inputs, left_in, solving, synthesized, trees, usage, write_rows
+from tests.synth_folder import (
+    demo_of,
+    impatient,
+    inputs,
+    left_in,
+    solving,
+    synthesized,
+    trees,
+    usage,
+    words,
+    write_rows,
+)
 
 PROBLEMS = demo_of("catalan", "nim", "frobenius", "change", "josephus", "legendre")
 FAULTS = {"rate_limit": 0.03, "server_error": 0.03, "timeout": 0.01, "connection": 0.02}
@@ -229,6 +244,77 @@ def test_trees_find_the_theorem_and_it_becomes_the_positive(tmp_path):
     right = [needed(each.provenance["question_id"]) == each.positives[0].doc_id for each in examples]
     assert len(right) == figures["examples_total"] > 60
     assert sum(right) >= 0.95 * len(right)
+
+
+def test_rader_mine_takes_what_was_made(given, whole, tmp_path, monkeypatch):
+    """All of BM25's list but what answers the question: positives, and theorems that helped with it elsewhere in its tree."""
+    monkeypatch.chdir(tmp_path)
+    Path("made.jsonl").write_bytes(whole["examples.jsonl"])
+    made = {each.query_id: each for each in read_examples("made.jsonl")}
+    other = next(each for each in made.values() if each.kind == "cot")
+    ranked = BM25.build(documents_of(given).items()).retrieve({"q": other.query}, depth=20)["q"]
+    helped = next(doc_id for doc_id in ranked if doc_id not in taken(other))
+    made[other.query_id] = dataclasses.replace(other, provenance={**other.provenance, "excluded_ids": [helped]})
+    write_examples(made.values(), "made.jsonl")
+    call = ["mine", str(given / "docs.jsonl"), "--examples", "made.jsonl", "--bm25-ranks", "20", "--out", "mined.jsonl"]
+    assert main([*call, "--quiet"]) == 0
+    mined = read_examples("mined.jsonl")
+    assert [each.query_id for each in mined] == list(made)
+    for each in mined:
+        before = made[each.query_id]
+        assert (each.query, each.positives, each.kind) == (before.query, before.positives, before.kind)
+        assert each.negatives[: len(before.negatives)] == before.negatives and len(each.negatives) > len(
+            before.negatives
+        )
+        assert each.provenance["question_id"] == before.provenance["question_id"], "what led to it is kept"
+        assert not {one.doc_id for one in each.negatives} & set(each.provenance.get("excluded_ids", ()))
+
+
+def documents_of(given):
+    rows = map(json.loads, (given / "docs.jsonl").read_text().splitlines())
+    return {row["doc_id"]: row["text"] for row in rows}
+
+
+def taken(example):
+    return {passage.doc_id for passage in (*example.positives, *example.negatives)}
+
+
+def test_progress_is_told_while_it_goes_on(given, tmp_path, capsys):
+    """The last state of the line: six problems of three rollouts, what was asked and read, nothing under way any more."""
+    with solving(latency=0.002) as solver:
+        prices = ("--prices", 10, 20, "--json", tmp_path / "f.json", "--no-examples")
+        assert main([str(word) for word in words(given, tmp_path / "out", solver.url, *prices)]) == 0
+    told, last = json.loads((tmp_path / "f.json").read_text()), capsys.readouterr().err.rstrip().split("\r")[-1]
+    assert "18/18" in last and "problems 6/6 (0 under way)" in last and f"solved {told['solved']}," in last
+    assert f"calls {told['calls']} (0 in flight)" in last and f"cost {told['cost']:.2f}" in last
+    assert f"tokens {(told['tokens_in'] + told['tokens_out']) / 1000:.1f}k" in last
+
+
+def test_a_model_of_this_process_in_place_of_a_server(given, tmp_path):
+    """Random weights, so nothing is solved; but every step is asked of it, and what it wrote lies in trees and cache."""
+    pytest.importorskip("torch")
+    from tests import tiny
+
+    folder = tiny.qwen2_chat(tmp_path / "chat", max_position_embeddings=16384)
+    prompts, shipped = tmp_path / "short.toml", Path(rader_ir.prompts.__file__).parent / "synth.toml"
+    text = re.sub(r"max_tokens = \d+", "max_tokens = 12", shipped.read_text(encoding="utf-8"))
+    prompts.write_text(
+        re.sub(r"^stop = .*$", f"stop = {json.dumps(list('aeiou'))}", text, flags=re.M), encoding="utf-8"
+    )
+    call = words(given, tmp_path / "out", f"local:{folder}", "--prompts", prompts, "--rollouts", 1, "--quiet")
+    at = call.index("--lm-model")
+    call = [*call[:at], *call[at + 2 :]]
+    assert main(call) == 0
+    made = left_in(tmp_path / "out")
+    (used,) = usage(tmp_path / "out")
+    assert used["calls"] > 20 and used["tokens_in"] > 1000 and set(used["failed"]) <= {"empty", "cut_off"}
+    written = [
+        node for tree in trees(tmp_path / "out") for node in tree.tree.nodes if node.kind in ("thought", "solution")
+    ]
+    assert written and not any(set("aeiou") & set(node.content["text"]) for node in written)
+    assert json.loads(made["run.json"])["model"].startswith('["local"')
+    assert main(call) == 0 and left_in(tmp_path / "out") == made
+    assert usage(tmp_path / "out")[1]["attempts"] == 0
 
 
 def test_a_dense_index_in_place_of_bm25(given, solver, tiny_bert, tmp_path, capsys):

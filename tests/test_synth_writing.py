@@ -8,7 +8,7 @@ import pytest
 
 from rader_ir.seeded import seed_of
 from rader_ir.synth.asking import side_by_side
-from rader_ir.synth.wording import Overlap, Wording, is_named, names_of, overlap
+from rader_ir.synth.wording import LONG, Overlap, Wording, is_named, names_of, overlap
 from tests.grown_trees import CORPUS, PYTHAGORAS
 
 
@@ -66,6 +66,21 @@ def test_limits_of_wording():
     for wrong in ({"share": 1.5}, {"taken": -0.1}, {"run": -1}):
         with pytest.raises(ValueError, match="expected shares from 0 to 1 and a run of 0 or more words"):
             Wording(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("query", "objection"),
+    [
+        ("Two paths cross. How many ways are left?", LONG),
+        ("How many ways are left? Which of them cross?", LONG),
+        ('It was asked "how many?" Then nobody counted.', LONG),
+        ("How many ways are left, e.g. North of the line drawn by J. Smith, if $x < 2.5$ holds?", ""),
+        ("How many ways are left, i.e. not crossed at all?  ", ""),
+        ("Which ways\nare left", ""),
+    ],
+)
+def test_a_query_is_one_sentence(query, objection):
+    assert Wording().objection(query, "A connected graph has a spanning tree.") == objection
 
 
 def test_a_sentence_of_a_long_theorem_is_found_to_be_taken_from_it():

@@ -14,9 +14,13 @@ from rader_ir.analysis import analyse
 from rader_ir.guards import statement
 
 NAMED, SHARED, REPEATED = "names the theorem", "shares its words", "repeats it"
+LONG = "is more than one sentence"
 _SECTION = re.compile(r"\\(?:sub)*section\*?\s*\{([^{}]+)\}")
 _PARTED = re.compile(r"\s+[-–—]\s+|\s*:\s+")
 _SENTENCE = re.compile(r"[.:;,?!]\s*$|[\\$]")
+_ENDS = re.compile(  # a sentence, with another one behind it; not an initial, nor what is usually shortened
+    r"""(?<![A-Z])(?<!\be\.g)(?<!\bi\.e)(?<!\bcf)(?<!\bvs)(?<!\betc)(?<!\bresp)[.?!]["'”’)\]]*\s+(?=["'“‘(]*[A-Z])"""
+)
 _LONGEST_NAME, _LONGEST_TITLE = 100, 10  # characters; words
 _CAPITAL = re.compile(r"(?<![\\\w])[A-Z]\w*")
 _POSSESSIVE = re.compile(r"\b([A-Z]\w{2,})['’]")
@@ -47,7 +51,7 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Wording:
-    """What a query may have in common with its theorem. The limits are ours; the paper gives none.
+    """What a query, one sentence, may have in common with its theorem. The limits are ours; the paper gives none.
 
     Attributes:
         share: most of `Overlap.share`.
@@ -71,6 +75,8 @@ class Wording:
 
     def objection(self, query: str, text: str, names: Collection[str] = ()) -> str:
         """What speaks against a query for the theorem `text` with these names; "" if nothing does."""
+        if _ENDS.search(query.strip()):
+            return LONG
         if any(is_named(query, name, text) for name in names):
             return NAMED
         measured = overlap(query, text)
