@@ -285,6 +285,27 @@ def test_what_is_needed_is_asked_for(lacking, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_gold_documents_must_be_there(given, solver, tmp_path, capsys):
+    """The demo's problems name theirs; without them, or with one that the corpus lacks, nothing is asked."""
+    rows = [json.loads(line) for line in (given / "problems.jsonl").read_text().splitlines()]
+    for place, changed, said in (
+        ("none", [row | {"gold_documents": []} for row in rows], "no problem names gold_documents"),
+        (
+            "lost",
+            [row | {"gold_documents": ["d9"]} for row in rows],
+            "names the gold document 'd9', which the corpus has not",
+        ),
+    ):
+        other = inputs(tmp_path / place, PROBLEMS)
+        write_rows(other / "problems.jsonl", changed)
+        before = solver.requests
+        assert main(words(other, tmp_path / f"{place} out", solver.url, "--gold-documents", "--quiet")) == 2
+        assert said in capsys.readouterr().err and solver.requests == before
+    synthesized(given, tmp_path / "gold", solver.url, "--gold-documents")
+    verdicts = json.loads((tmp_path / "gold" / "report.json").read_text())["problems"]["verdicts"]
+    assert verdicts["kept"] > 0 and "rejected" not in verdicts
+
+
 @pytest.mark.parametrize("given", [["p.jsonl"], ["--corpus", "d.jsonl"], ["--lm", "http://127.0.0.1:1/v1"]])
 def test_the_demo_takes_no_problems_of_ones_own(given, tmp_path, capsys):
     assert main(["synthesize", "--demo", *given, "--out", str(tmp_path / "out")]) == 2

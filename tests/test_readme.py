@@ -127,6 +127,22 @@ def test_the_training_commands_run(tmp_path):
     assert (tmp_path / "my-index").is_dir()
 
 
+def test_the_python_block_of_data_synthesis_runs(tmp_path, monkeypatch):
+    """With the simulated solver in place of the server that it names, and few problems."""
+    need("httpcore", "math_verify", "matplotlib")
+    from tests.synth_folder import MODEL, demo_of, inputs, solving
+
+    given = inputs(tmp_path / "given", demo_of("nim"))
+    for name, made in (("problems", "problems"), ("docs", "theorems")):
+        (given / f"{name}.jsonl").rename(tmp_path / f"{made}.jsonl")
+    monkeypatch.chdir(tmp_path)
+    with solving() as solver:
+        text = block("Data synthesis", "python").replace("http://127.0.0.1:8000/v1", solver.url)
+        made: dict = {}
+        exec(text.replace("Qwen/Qwen2.5-7B-Instruct", MODEL), made)
+    assert made["report"]["problems"]["finished"] == 1 and (tmp_path / "made" / "examples.jsonl").is_file()
+
+
 def test_ci_runs_the_tests_of_the_readme():
     """Same constraints, an editable install of the extra `test`, the same call of pytest."""
     command = block("Set up", "bash", which=1)

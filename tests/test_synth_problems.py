@@ -29,6 +29,7 @@ def written(tmp_path, *records) -> Path:
         ),  # AQuA
         ({"query_id": "p", "text": "Is 2 even?", "answer": True}, "Is 2 even?", True),  # TheoremQA
         ({"query_id": "p", "text": "Roots?", "answer": [1, 6]}, "Roots?", [1, 6]),
+        ({"id": "p", "Question": "Is 2 even?", "Answer": "True", "Answer_type": "bool"}, "Is 2 even?", "True"),
         ({"id": "p", "question": "2 + 2?", "answer": "", "solution": r"\boxed{4}"}, "2 + 2?", "4"),
         ({"id": "p", "question": "2 + 2?", "answer": None, "solution": r"\boxed{4}"}, "2 + 2?", "4"),
         ({"id": "p", "question": "Which?", "answer": "b"}, "Which?", "b"),  # an option without options stays
@@ -53,10 +54,19 @@ def test_what_cannot_be_checked_is_listed_and_left_out(tmp_path):
         {"id": "unboxed", "question": "c?", "solution": "so it is four"},
         {"id": "object", "question": "d?", "answer": {"x": 1}},
         {"id": "empty", "question": "e?", "answer": "the solution holds #### "},
+        {"id": "mute", "answer": "1"},
+        {"id": "shown", "question": "f?", "answer": "proof", "solution": "Clear."},
     )
     problems, left = read_problems(path)
     assert [problem.problem_id for problem in problems] == ["good"]
-    assert [line.split(": ", 1)[1].split()[0] for line in left] == ["none", "unboxed", "object", "empty"]
+    assert [line.split(": ", 1)[1].split()[0] for line in left] == [
+        "none",
+        "unboxed",
+        "object",
+        "empty",
+        "mute",
+        "shown",
+    ]
     assert f"{path}:2: none has no answer; expected answer, gold_answer, correct or a boxed solution" == left[0]
 
 
@@ -64,8 +74,8 @@ def test_what_cannot_be_checked_is_listed_and_left_out(tmp_path):
     ("records", "message"),
     [
         ([{"id": "a", "question": "x?", "answer": "1"}] * 2, "'a' stands twice"),
-        ([{"id": "a", "answer": "1"}], "no question; expected a text as question, problem, text, query"),
-        ([{"id": "a", "question": " ", "answer": "1"}], "no question"),
+        ([{"id": "a", "answer": "1"}], "a has no question; expected a text as question, problem, text, query"),
+        ([{"id": "a", "question": " ", "answer": "1"}], "a has no question"),
         ([{"id": "a", "question": "x?"}], "no problem with an answer"),
         ([], "it is empty"),
         ([{"id": "a", "question": "x?", "answer": "1", "gold_documents": "d1"}], "expected a list of document ids"),

@@ -264,3 +264,19 @@ def test_trees_as_the_files_of_the_published_code(folder, tmp_path):
 def test_the_published_codes_files_need_a_place(folder, capsys):
     assert main(["tree", str(folder), "--official", "--quiet"]) == 2
     assert "--official needs OUT, a new folder" in capsys.readouterr().err
+
+
+def test_examples_are_found_from_wherever_a_tree_is_named(folder, tmp_path, capsys):
+    """By the folder, by its trees, and by one tree; the pages of a folder of trees lie beside it."""
+    figures = tmp_path / "f.json"
+
+    def shown(*words):
+        assert main(["tree", *map(str, words), "--json", str(figures), "--quiet"]) == 0
+        return json.loads(figures.read_text())
+
+    whole = shown(folder)
+    assert whole["examples"] > 0
+    assert shown(folder / "trees")["examples"] == whole["examples"] and not (folder / "trees" / "pages").exists()
+    assert shown(folder / "trees" / "fermat.json", tmp_path / "fermat.html")["examples"] == whole["examples"]
+    assert main(["tree", str(folder), str(tmp_path / "all.html"), "--quiet"]) == 2
+    assert "is a folder, and OUT" in capsys.readouterr().err

@@ -20,12 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="HTML file to write, or the folder for a folder's pages (default: TREE with .html, TREE/pages)",
     )
     parser.add_argument(
-        "--examples", metavar="FILE", help="JSONL file of the examples made of the trees (default: that of the folder)"
+        "--examples",
+        metavar="FILE",
+        help="JSONL file of the examples made of the trees (default: that of their folder)",
     )
     parser.add_argument(
         "--official",
         action="store_true",
-        help="no pages: answer sheets and hard negatives as RaDeR's own code has them",
+        help="no pages: answer sheets and hard negatives as RaDeR's own code has them, in the new folder OUT",
     )
     parser.set_defaults(out_name="OUT")
 
@@ -42,7 +44,9 @@ def run(args: argparse.Namespace) -> dict:
     folder = given / "trees" if (given / "trees").is_dir() else given
     examples = _examples(args, given)
     if folder.is_dir():
-        out = Path(args.out or given / "pages")
+        out = Path(args.out or _home(given) / "pages")
+        if out.suffix == ".html":
+            raise ValueError(f"{args.trees} is a folder, and OUT {out} a page; name a folder for the pages")
         trees = viewer.tree_files(folder)
         out.mkdir(parents=True, exist_ok=True)
         pages = viewer.write_pages(trees, out, examples=examples)
@@ -62,12 +66,19 @@ def run(args: argparse.Namespace) -> dict:
     }
 
 
+def _home(given: Path) -> Path:
+    """The folder of the synthesis that a tree, or a folder of trees, belongs to."""
+    given = given.absolute()
+    folder = given if given.is_dir() else given.parent
+    return folder.parent if folder.name == "trees" else folder
+
+
 def _examples(args: argparse.Namespace, given: Path) -> dict:
     """Those of --examples, or else of the folder that was given, by the id of their problem."""
     from rader_ir.examples import read_examples
     from rader_ir.synth.viewer import examples_by_question
 
-    path = args.examples or given / "examples.jsonl"
+    path = args.examples or _home(given) / "examples.jsonl"
     if not args.examples and not Path(path).is_file():
         return {}
     found = examples_by_question(read_examples(path))

@@ -100,9 +100,13 @@ async def synthesize(
 
     Raises:
         ConnectionError: the language model is not there, or gone; what was done is kept.
-        ValueError: the folder is of another run; a wrong model name; a document, prompt or tree that is broken.
+        ValueError: the folder is of another run; a wrong model name; a document, prompt or tree that is broken; gold documents
+            that are not there.
+
     """
     plan = plan or Plan()
+    if plan.rules.gold_documents:
+        _check_gold(problems, documents)
     prompts = load_prompts(plan.prompts)
     async with lm:
         kept = {
@@ -207,6 +211,19 @@ class _Work:
         with open(self.store.folder / USAGE, "a", encoding="utf-8") as file:
             file.write(json.dumps(told) + "\n")
         return told
+
+
+def _check_gold(problems: Sequence[Problem], documents: Mapping[str, str]) -> None:
+    """Raise ValueError unless problems name their theorems, all of which are in the corpus."""
+    if not any(problem.gold_documents for problem in problems):
+        raise ValueError(
+            "no problem names gold_documents, which gold_documents=True searches by; add them, or leave it out"
+        )
+    for problem in problems:
+        if lost := [doc_id for doc_id in problem.gold_documents if doc_id not in documents]:
+            raise ValueError(
+                f"problem {problem.problem_id!r} names the gold document {lost[0]!r}, which the corpus has not"
+            )
 
 
 def _within(plan: Plan, lm: Steady) -> Steady | Limited:

@@ -19,6 +19,7 @@ ID_FIELDS = ("problem_id", *QUERY_ID_FIELDS)
 QUESTION_FIELDS = ("question", "problem", "text", "query")
 ANSWER_FIELDS = ("answer", "gold_answer", "correct")
 SOLUTION_FIELDS = ("solution", "rationale")
+NO_ANSWERS = ("proof", "notfound")  # NuminaMath's words where there is nothing to compare
 
 
 @dataclass(frozen=True)
@@ -45,25 +46,28 @@ def read_problems(path: str | Path, answers: Equivalence | None = None) -> tuple
     """The problems of a JSONL file, plain or .gz, and a line about each that is left out.
 
     The question is the first of `question`, `problem`, `text`, `query` that a record has, with AQuA's `options` below it; the
-    answer the first of `answer`, `gold_answer`, `correct`, or what stands in the box of `solution`. A record without an id is
-    named by its line.
+    answer the first of `answer`, `gold_answer`, `correct`, or what stands in the box of `solution`. Capitals in the names of
+    fields count for nothing. A record without an id is named by its line.
 
     Args:
         path: the file.
         answers: compares answers; tells whether a gold can be read.
 
     Raises:
-        ValueError: broken JSON, no question, an id that stands twice, no problem that can be used.
+        ValueError: broken JSON, an id that stands twice, no problem that can be used.
     """
     answers = answers or Equivalence()
     problems: dict[str, Problem] = {}
     left: list[str] = []
-    for where, record in jsonl_records(path):
+    for where, given in jsonl_records(path):
+        record = {name.lower(): value for name, value in given.items()}
         problem_id = _id(record, where)
         if problem_id in problems:
             raise ValueError(f"{where}: problem id {problem_id!r} stands twice; keep one record")
         question, answer = _question(record, where), _answer(record)
-        if answer is None or answer == "":
+        if question is None:
+            left.append(f"{where}: {problem_id} has no question; expected a text as {', '.join(QUESTION_FIELDS)}")
+        elif answer is None or answer in ("", *NO_ANSWERS):
             left.append(f"{where}: {problem_id} has no answer; expected {', '.join(ANSWER_FIELDS)} or a boxed solution")
         elif not _readable(answer, answers):
             left.append(f"{where}: {problem_id} has the answer {answer!r:.80}, which nothing can be compared with")
@@ -79,12 +83,10 @@ def _id(record: Mapping[str, Any], where: str) -> str:
     return f"line-{where.rpartition(':')[2]}" if name is None else checked_id(record[name], f"{where}: {name}")
 
 
-def _question(record: Mapping[str, Any], where: str) -> str:
+def _question(record: Mapping[str, Any], where: str) -> str | None:
     name = next((name for name in QUESTION_FIELDS if name in record), None)
     if name is None or not isinstance(record[name], str) or not record[name].strip():
-        raise ValueError(
-            f"{where}: no question; expected a text as {', '.join(QUESTION_FIELDS)}, the record has {', '.join(record)}"
-        )
+        return None
     options = record.get("options")
     lines = [record[name], *(options if isinstance(options, list) else ())]
     return encodable("\n".join(map(str, lines)), where)

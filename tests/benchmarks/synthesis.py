@@ -84,8 +84,7 @@ class Run:
                 with Store(folder, self.rules, 0, actions.about).open() as store:
                     watching = asyncio.create_task(self._watch(standing, lm.meter))
                     began = time.perf_counter()
-                    options = {"meter": lm.meter, "under_way": self.under_way}
-                    await grow_all(self.problems, store, actions.children, standing, **options)
+                    await grow_all(self.problems, store, actions.children, standing, under_way=self.under_way)
                     self.seconds, self.calls = time.perf_counter() - began, lm.meter.calls
                     watching.cancel()
                     self.trees = {problem.problem_id: store.load(problem).tree.to_json() for problem in self.problems}
