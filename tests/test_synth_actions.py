@@ -270,14 +270,23 @@ def test_numbers_keep_their_zeros(answers, gold, answer):
     assert child.reward == 0.2
 
 
-def test_the_best_sample_is_kept_with_the_rewards_of_all(answers):
-    """Right, wrong, none: the released code would give the node the last sample's reward, 0."""
+@pytest.mark.parametrize(
+    ("texts", "rewards", "kept"),
+    [
+        ((r"First \boxed{41}", r"Then \boxed{42}", r"Also \boxed{42}", "No box"), [0.2, 1.0], 1),
+        ((r"First \boxed{41}", "No box", r"Then \boxed{42}", "None"), [0.2, 0.0, 1.0, 0.0], 2),
+        ((r"First \boxed{41}", "No box", "None", r"Last \boxed{40}"), [0.2, 0.0, 0.0, 0.2], 0),
+    ],
+)
+def test_the_best_sample_is_kept_and_no_more_are_drawn_than_can_change_it(answers, texts, rewards, kept):
+    """Two by two until one is right. The released code would give the node the last sample's reward."""
     grown, node = grown_from()
-    texts = [r"First \boxed{41}", r"Then \boxed{42}", r"Also \boxed{42}", "No box"]
     with LMServer(script({"solution": by_seed(*texts, section="solution")})) as server:
-        children = asks(server, answers, grown, node, Ask("solution", 4))
-    assert children == [Child("solution", {"text": texts[1], "answer": "42", "rewards": [0.2, 1.0, 1.0, 0.0]}, 1.0)]
-    assert grown.counts == {"solution without answer": 1}
+        (child,) = asks(server, answers, grown, node, Ask("solution", 4))
+        assert len(server.requests) == len(rewards)
+    assert (child.content["text"], child.content["rewards"], child.reward) == (texts[kept], rewards, max(rewards))
+    boxless = sum("box" not in text.replace("No box", "") for text in texts[: len(rewards)])
+    assert grown.counts == ({"solution without answer": boxless} if boxless else {})
 
 
 def test_failed_samples_are_left_out_and_counted(answers):
@@ -450,11 +459,13 @@ def test_what_is_asked_at_a_node_goes_side_by_side_each_by_its_seed(answers):
 
     with LMServer(script({"thought": "We add.", "solution": r"\boxed{42}", "query": NAMED})) as server:
         children, meter = running(server, use)
-    assert meter.peak_in_flight == meter.calls == 7  # all are under way before the first is answered
+    assert (
+        meter.peak_in_flight == meter.calls == 5
+    )  # all are under way before the first is answered; one of two samples is right
     assert Counter(child.kind for child in children) == {"thought": 2, "solution": 1, "query": 2}
-    numbers = {"thought": range(2), "solution": range(4), "query": range(1)}
+    numbers = {"thought": range(2), "solution": range(2), "query": range(1)}
     expected = {seed_by_hand(3, "p1", node, kind, number) for kind in numbers for number in numbers[kind]}
-    assert {body["seed"] for body in server.requests} == expected and len(expected) == 7
+    assert {body["seed"] for body in server.requests} == expected and len(expected) == 5
 
 
 def test_the_sampling_is_the_searchs_but_for_what_a_prompt_says(answers):

@@ -24,6 +24,7 @@ from rader_ir.synth.rewards import Mark, Marker
 from rader_ir.synth.summaries import UNREADABLE
 
 GOLD, REFLECTION = "gold document", "reflection"
+PAIR = 2  # samples of a solution that are drawn at a time
 _SHOWN = 200  # characters of a reply that could not be read
 
 
@@ -100,18 +101,26 @@ class Actions:
         ]
 
     async def _solution(self, grown: Grown, request: Expand, ask: Ask) -> list[Child]:
-        """The best rewarded of the samples, the first of equal ones, with the rewards of all."""
-        replies = await self._replies(grown, request, SOLUTION, range(ask.n))
-        texts = list(_readable(grown, SOLUTION, map(reading.said, replies)))
-        marks = await self._marker.marks(grown, texts)
-        for mark in marks:
+        """The best rewarded of the samples, the first of equal ones, with the rewards of those that were drawn.
+
+        Where the answer is known they are drawn two by two until one is right, since none of the others could take its place.
+        """
+        size = PAIR if grown.problem.answer is not None else ask.n
+        drawn: list[tuple[str, Mark]] = []
+        for first in range(0, ask.n, size):
+            replies = await self._replies(grown, request, SOLUTION, range(first, min(first + size, ask.n)))
+            texts = list(_readable(grown, SOLUTION, map(reading.said, replies)))
+            drawn += zip(texts, await self._marker.marks(grown, texts), strict=True)
+            if any(mark.reward >= 1 for _, mark in drawn):
+                break
+        for _, mark in drawn:
             if mark.answer is None:
                 grown.count("solution without answer")
-        if not marks:
+        if not drawn:
             return []
-        best = max(range(len(marks)), key=lambda place: marks[place].reward)  # max keeps the first
-        content = {"text": texts[best]} | _answer(marks[best]) | {"rewards": [mark.reward for mark in marks]}
-        return [Child(SOLUTION, content, marks[best].reward)]
+        text, best = max(drawn, key=lambda each: each[1].reward)  # max keeps the first
+        content = {"text": text} | _answer(best) | {"rewards": [mark.reward for _, mark in drawn]}
+        return [Child(SOLUTION, content, best.reward)]
 
     async def _queries(self, grown: Grown, request: Expand, ask: Ask) -> list[Child]:
         """One reply may name several theorems, each of which is a query."""

@@ -25,7 +25,7 @@ from rader_ir.equivalence import Equivalence
 from rader_ir.lm import open_lm
 from rader_ir.lm.loops import run
 from rader_ir.lm.server import Server
-from rader_ir.mcts import Rules
+from rader_ir.mcts import SOLUTION, Rules
 from rader_ir.synth.actions import Actions
 from rader_ir.synth.grow import Standing, grow_all
 from rader_ir.synth.grown import Grown
@@ -87,7 +87,7 @@ class Run:
                     await grow_all(self.problems, store, actions.children, standing, under_way=self.under_way)
                     self.seconds, self.calls = time.perf_counter() - began, lm.meter.calls
                     watching.cancel()
-                    self.trees = {problem.problem_id: store.load(problem).tree.to_json() for problem in self.problems}
+                    self.trees = {problem.problem_id: bare(store.load(problem)) for problem in self.problems}
 
     async def _watch(self, standing: Standing, meter) -> None:
         began = time.perf_counter()
@@ -113,7 +113,16 @@ class OfficialRun:
                 for grown in trees:
                     await order.grow(grown)
                 self.seconds, self.calls, self.waits = time.perf_counter() - began, lm.meter.calls, order.waits
-        self.trees = {grown.problem.problem_id: grown.tree.to_json() for grown in trees}
+        self.trees = {grown.problem.problem_id: bare(grown) for grown in trees}
+
+
+def bare(grown: Grown) -> dict:
+    """The tree as JSON, without the rewards of samples that were not kept: of these the official order draws all."""
+    tree = grown.tree.to_json()
+    for node in tree["nodes"]:
+        if node["kind"] == SOLUTION:
+            node["content"] = {name: value for name, value in node["content"].items() if name != "rewards"}
+    return tree
 
 
 def throughput(url: str, count: int, rounds: int) -> Iterator[Row]:
