@@ -47,8 +47,8 @@ class Grown:
     """A problem's tree, grown so far.
 
     Contents of its nodes: question {"text"}; thought {"text"}, with "answer" where it holds one; solution {"text", "answer",
-    "rewards"} with the rewards of the samples that were drawn; query {"text", "name", "statement", "preconditions", "why", "subject"}, of which
-    "text" is what was searched; theorem {"doc_id", "text", "score", "reason"}, of which "text" is its summary.
+    "rewards"} with the rewards of the samples that were drawn; query {"text", "name", "statement", "preconditions", "why",
+    "subject"}, of which "text" is what was searched; theorem {"doc_id", "text", "score", "reason"}, of which "text" is its summary.
 
     Attributes:
         problem, rules, seed: what is solved, how, and by which chance.
