@@ -23,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the examples are made of, and where negatives come from."""
     parser.add_argument("documents", metavar="DOCS", help=options.TEXTS)
     parser.add_argument(
-        "--queries",
-        metavar="QUERIES",
-        help=f"{options.TEXTS}; with --examples, for its excluded_ids alone, beside theirs",
+        "--queries", metavar="QUERIES", help=f"{options.TEXTS}; with --examples, for its excluded_ids alone"
     )
     parser.add_argument(
         "--qrels", metavar="QRELS", help="judgements of --queries; relevance 1 and more makes a positive"
