@@ -113,6 +113,18 @@ def test_a_dense_run_made_on_the_spot(files, tiny_bert, kept):
     )
 
 
+def test_what_an_example_excludes_is_not_ranked(files):
+    """q1's list is d1, d5, d4, d6, ...; the example excludes d4, the queries' file d6, so neither is a negative of it."""
+    positive = (Passage("d1", DOCUMENTS["d1"]),)
+    given = Example("q1", QUERIES["q1"], positive, provenance={"excluded_ids": ["d4"]})
+    write_examples([given], "given.jsonl")
+    command = "mine docs.jsonl --examples given.jsonl --out mined.jsonl --bm25-ranks 10"
+    assert rader(command) == 0 and {"d6"} <= {*negatives()["q1"]} and "d4" not in negatives()["q1"]
+    assert rader(f"{command} --queries queries.jsonl") == 0 and not {"d4", "d6"} & {*negatives()["q1"]}
+    write_examples([Example("q1", QUERIES["q1"], positive)], "given.jsonl")
+    assert rader(command) == 0 and {"d4", "d6"} <= {*negatives()["q1"]}
+
+
 def test_examples_keep_what_they_have(files):
     """Negatives and provenance stay, mined ones follow; what the queries file excludes for an id is left out."""
     given = Example(

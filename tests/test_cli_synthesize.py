@@ -21,6 +21,7 @@ pytest.importorskip("matplotlib")
 
 import rader_ir.prompts
 from rader_ir.cli import main
+from rader_ir.synth.simulated import Skill
 from tests.synth_folder import (
     MODEL,
     demo_of,
@@ -222,6 +223,8 @@ BAD = {
     "no budget": (("--max-calls", "0"), "the budget of calls is 0; give a number above 0, or None for no limit"),
     "no rollouts": (("--rollouts", "0"), "rollouts is 0; give a number from 1, whole but for exploration"),
     "no such kind": (("--query-kinds", "vague"), "kind 'vague' is unknown; choose of cot, llm, question, lexical"),
+    "a negative price": (("--prices", "-1", "2"), "prices are -1.0 and 2.0; give what a million tokens cost that are read, and "
+                         "that are written, 0 or more"),
     "no index": (("--checkpoint", "minilm"), "--checkpoint is given without --index; index the corpus by `rader index` first"),
 }  # fmt: skip
 
@@ -274,6 +277,19 @@ def test_examples_of_no_trees_are_refused(given, solver, tmp_path, monkeypatch, 
     assert main(words(given, Path("none"), solver.url, "--no-search", "--quiet")) == 2
     assert capsys.readouterr().err == "rader synthesize: none holds no tree of these 3 problems; grow some first\n"
     assert not Path("none/examples.jsonl").exists()
+
+
+def test_a_run_without_examples_says_so_and_takes_the_old_picture_away(given, tmp_path, capsys):
+    """Of a solver that is always wrong nothing comes; an earlier picture would be of other examples."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.png").write_bytes(b"old")
+    with solving(skill=Skill(right_with=0.0, right_without=0.0)) as solver:
+        assert main(words(given, tmp_path / "out", solver.url)) == 0
+        said = f"rader synthesize: no example came out; {tmp_path / 'out' / 'report.md'} says why"
+        assert said in capsys.readouterr().err.splitlines()
+        assert main(words(given, tmp_path / "out", solver.url, "--no-examples")) == 0
+        assert said not in capsys.readouterr().err.splitlines(), "none were wanted"
+    assert not (tmp_path / "out" / "report.png").exists()
 
 
 @pytest.mark.parametrize("lacking", ["PROBLEMS", "--corpus", "--lm"])

@@ -137,6 +137,25 @@ def test_examples_with_one_answer_all_get_batches_of_their_own():
     assert sorted(batches(examples, seed=1, epoch=0, batch_size=4, negatives=1)) == [[i] for i in range(5)]
 
 
+@pytest.mark.parametrize(("of", "sizes"), [("there", [1, 2]), ("elsewhere", [3])])
+def test_what_an_example_excludes_stands_in_no_batch_of_it(of, sizes):
+    """q0 excludes q1's positive, a document of its own source alone; q2 is in nobody's way."""
+    examples = [example(f"q{i}", "abc"[i], "xyz"[i]) for i in range(3)]
+    examples[0] = replace(examples[0], provenance={"source": "there", "excluded_ids": ["b"]})
+    examples[1] = replace(examples[1], provenance={"source": of})
+    for seed in range(5):
+        made = batches(examples, seed=seed, epoch=0, batch_size=3, negatives=1)
+        assert sorted(map(len, made)) == sizes and not ([0, 1] in map(sorted, made) and of == "there")
+        assert sorted(place for batch in made for place in batch) == [0, 1, 2]
+
+
+def test_a_negative_that_another_excludes_is_in_its_way():
+    examples = [example("q0", "a", "x"), example("q1", "b", "y")]
+    examples[0] = replace(examples[0], provenance={"excluded_ids": ["y", "unknown"]})
+    assert sorted(map(len, batches(examples, seed=0, epoch=0, batch_size=2, negatives=1))) == [1, 1]
+    assert sorted(map(len, batches(examples, seed=0, epoch=0, batch_size=2, negatives=0))) == [2]
+
+
 def test_a_shared_negative_is_in_nobodys_way():
     examples = [example("q1", "a", "z"), example("q2", "b", "z"), example("q3", "c", "z")]
     (batch,) = batches(examples, seed=1, epoch=0, batch_size=3, negatives=1)

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("httpcore")
 
-from rader_ir.examples import KINDS, read_examples, write_examples
+from rader_ir.examples import KINDS, excluded_ids, read_examples, write_examples
 from rader_ir.lm.cache import Cached
 from rader_ir.lm.server import Server
 from rader_ir.mining import Window
@@ -180,7 +180,8 @@ def test_negatives_are_what_reflection_rejected_at_that_lookup():
         "angles": {"run": "reflection", "rank": 3, "score": 7.0},
         "euler": {"run": "reflection", "rank": 7, "score": 3.0},
     }
-    assert built.counts["negatives left out: equal_statement"] == built.counts["negatives left out: positive"] == 3
+    plain, _ = build(tree(), kinds=("cot", "llm", "question"))
+    assert plain.counts["negatives left out: equal_statement"] == plain.counts["negatives left out: positive"] == 3
 
 
 def test_what_was_kept_elsewhere_in_the_tree_is_no_negative():
@@ -200,7 +201,7 @@ def test_a_theorem_that_helped_under_another_id_of_the_question_is_no_negative()
     hang(other.tree, 2, solution("\\boxed{5}", 1.0))
     built, _ = build(tree(), ("again.json", other), kinds=("question",))
     pyth = of_kind(built, "question")["pyth"]
-    assert ids(pyth.negatives) == ["euler"] and pyth.provenance["excluded_ids"] == ["angles", "cosine"]
+    assert ids(pyth.negatives) == ["euler"] and pyth.provenance["excluded_ids"] == ["angles", "cosine", "heron"]
 
 
 def test_provenance_leads_to_the_path():
@@ -214,9 +215,21 @@ def test_provenance_leads_to_the_path():
         "query_node": 4,
         "theorem_node": 7,
     }
-    assert example.query_id == "legs-llm-7" and example.provenance["excluded_ids"] == ["cosine"]
+    assert example.query_id == "legs-llm-7" and example.provenance["excluded_ids"] == ["cosine", "heron"]
     lexical = of_kind(built, "lexical")["pyth"]
-    assert lexical.query_id == "legs-lexical-7" and "excluded_ids" not in lexical.provenance
+    assert lexical.query_id == "legs-lexical-7" and lexical.provenance["excluded_ids"] == ["cosine", "heron"]
+
+
+def test_what_was_kept_or_used_anywhere_in_the_tree_is_excluded_from_every_example_of_the_question():
+    """heron was kept and led nowhere; primes stood on the path already. Neither is a negative, of whatever source."""
+    one = legs()
+    one.found[2] = (*one.found[2], Found("primes", 0.4, "used"))
+    built, _ = build(("t.json", one), windows={kind: Window(1, None, None) for kind in KINDS})
+    assert {example.kind for example in built.examples} == {*KINDS}
+    for example in built.examples:
+        others = {"cosine", "pyth", "heron", "primes"} - {example.positives[0].doc_id}
+        assert example.provenance["excluded_ids"] == sorted(others) and excluded_ids(example) == others
+        assert example.negatives and others.isdisjoint(ids(example.negatives))
 
 
 def twice() -> tuple:
@@ -398,6 +411,79 @@ def test_lexical_negatives_come_from_the_ranks_of_bm25():
     assert len(example.negatives) == 10 and {*ids(example.negatives)} <= {f"d{n}" for n in range(11, 31)}
     ranks = {each: 61 - int(each[1:]) for each in ids(example.negatives)}
     assert {d: origin["rank"] for d, origin in example.provenance["negatives"].items()} == ranks
+
+
+FILLED = "negatives filled from BM25"
+
+
+def ranked_by_triangle(count: int, documents=()) -> dict[str, str]:
+    """d1 to dN, of which BM25 ranks dN first and d1 last for `triangle`."""
+    made = {f"d{n}": " ".join(["triangle"] * n + ["zebra"] * (count + 1 - n)) for n in range(1, count + 1)}
+    return {**made, **dict(documents)}
+
+
+def used_once(doc_id: str, *found: Found):
+    """A tree in which one theorem helped."""
+    one = grown("p", "A triangle?")
+    hang(one.tree, 0, thought("The triangle has sides."))
+    hang(one.tree, 1, query("a"))
+    hang(one.tree, 2, theorem(doc_id, "s"))
+    hang(one.tree, 3, solution("\\boxed{5}", 1.0))
+    one.found[2] = found
+    return "t", one
+
+
+def test_a_list_too_short_for_the_window_gives_its_last_ones():
+    """20 documents: the window's ranks 31 to 50 do not exist, so the ten at the end do, d1, the farthest, first; d4 is the
+    positive, d6 was kept for the question and is not ranked, d2 has a copy that is no negative twice."""
+    documents = ranked_by_triangle(20)
+    documents["d2copy"] = documents["d2"]
+    found = Found("d4", 2.0, "kept", "s", "r"), Found("d6", 1.0, "kept", "s", "r")
+    trees = used_once("d4", *found)
+    built, _ = build(trees, answer=lambda body: "triangle", documents=documents, kinds=("lexical", "question", "cot"))
+    assert [example.kind for example in built.examples] == ["cot", "question", "lexical"]
+    for example in built.examples:
+        assert ids(example.negatives) == ["d1", "d2", "d3", "d5", "d7", "d8", "d9", "d10", "d11", "d12"], example.kind
+        origins = example.provenance["negatives"]
+        assert list(origins) == ids(example.negatives) and {each["run"] for each in origins.values()} == {"bm25"}
+        assert (origins["d1"]["rank"], origins["d12"]["rank"]) == (20, 9), "of 20 that are ranked"
+    assert built.counts[FILLED] == 30
+
+
+def test_a_list_that_is_long_enough_gives_the_window():
+    """No lookup rejected anything: ten of the ranks 31 to 50 of 60; the lexical query had them as ever and counts for nothing."""
+    trees = used_once("d55", Found("d55", 2.0, "kept", "s", "r"))
+    built, _ = build(
+        trees, answer=lambda body: "triangle", documents=ranked_by_triangle(60), kinds=("question", "lexical")
+    )
+    question, lexical = built.examples
+    for example in (question, lexical):
+        assert len(example.negatives) == 10
+        assert all(31 <= origin["rank"] <= 50 for origin in example.provenance["negatives"].values())
+    assert built.counts[FILLED] == 10
+
+
+def test_what_reflection_rejected_is_not_added_to():
+    trees = used_once("d4", Found("d4", 2.0, "kept", "s", "r"), Found("d9", 1.0, "rejected", "s", "no"))
+    built, _ = build(trees, documents=ranked_by_triangle(20), kinds=("question",))
+    assert ids(built.examples[0].negatives) == ["d9"] and FILLED not in built.counts
+
+
+def test_a_window_of_ones_own_says_how_many_fill():
+    trees = used_once("d4", Found("d4", 2.0, "kept", "s", "r"))
+    given = {"documents": ranked_by_triangle(20), "kinds": ("question",)}
+    built, _ = build(trees, **given, windows={"question": Window(40, 60, 3)})
+    assert ids(built.examples[0].negatives) == ["d1", "d2", "d3"] and built.counts[FILLED] == 3
+    every, _ = build(trees, **given, windows={"question": Window(40, 60, None)})
+    assert len(every.examples[0].negatives) == 19
+
+
+def test_where_bm25_finds_nothing_that_may_be_one_the_example_has_no_negatives():
+    """All that shares a word with the question helped, or states the same as what did."""
+    documents = {"d4": "triangle sides", "copy": "Triangle $sides$.", "d6": "triangle", "far": "unrelated prose"}
+    trees = used_once("d4", Found("d4", 2.0, "kept", "s", "r"), Found("d6", 1.0, "kept", "s", "r"))
+    built, _ = build(trees, documents=documents, kinds=("question",))
+    assert ids(built.examples[0].negatives) == [] and built.counts[FILLED] == 0
 
 
 def test_other_kinds_may_be_mined_as_well():

@@ -62,6 +62,7 @@ def whole(given, solver, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole") / "out"
     figures = synthesized(given, out, solver.url)
     assert figures["finished"] == 6 and figures["examples_total"] > 10 and not figures["failed"]
+    assert "examples" not in figures and "stopped_by_budget" not in figures
     assert {"examples.jsonl", "report.json", "report.md", "summaries.jsonl"} < left_in(out).keys()
     return left_in(out)
 
@@ -103,6 +104,10 @@ def calls(given, solver, whole, tmp_path_factory):
     files = left_in(out)
     assert only_trees(files) == only_trees(whole) and "examples.jsonl" not in files
     assert "examples_total" not in growth and "examples" not in json.loads(files["report.json"])
+    assert growth["examples"] == "none made by this call; the same call without --no-examples makes them"
+    told = files["report.md"].decode()
+    assert told.startswith("# Data synthesis\n") and "| finished | 6 |" in told
+    assert "Examples were not made by this call." in told and "report.png" not in files
     writing = synthesized(given, out, solver.url, "--no-search")
     assert left_in(out) == whole
     return growth["calls"], growth["calls"] + writing["calls"]
@@ -118,6 +123,8 @@ def test_a_budget_ends_a_call_and_the_next_goes_on(given, solver, whole, calls, 
     assert limit <= figures["calls"] < limit + 60  # of the one rollout that was under way
     assert not (out / "examples.jsonl").exists() and (out / "report.json").exists()
     assert (figures["finished"] == 6) == (left <= 0)
+    assert figures["examples"] == "none made by this call; the same call goes on with what there is"
+    assert f"The budget of {limit} calls ended this call before examples were made" in (out / "report.md").read_text()
     synthesized(given, out, solver.url)
     assert left_in(out) == whole
     first, second = usage(out)
@@ -159,6 +166,18 @@ def test_faults_that_nothing_mends_are_counted_one_by_one(given, whole, tmp_path
     assert all(each.reason.startswith("no reply: ") for each in found if each.verdict == FAILED)
     texts = [str(node.content.get("text")) for tree in grown for node in tree.tree.nodes]
     assert all(text.strip() and text != "None" and "choices" not in text for text in texts)
+
+
+def test_an_example_keeps_clear_of_all_that_its_question_kept(whole):
+    """And has negatives, so that a retriever can be trained with some of each."""
+    grown = {tree["problem"]["problem_id"]: tree for tree in map(json.loads, only_trees(whole).values())}
+    for line in whole["examples.jsonl"].decode().splitlines():
+        example = json.loads(line)
+        found = grown[example["provenance"]["question_id"]]["found"].values()
+        kept = {each["doc_id"] for one in found for each in one if each["verdict"] in ("kept", "used")}
+        positive, *_ = [each["doc_id"] for each in example["positives"]]
+        assert kept - {positive} <= {*example["provenance"].get("excluded_ids", ())}
+        assert example["negatives"] and kept.isdisjoint(each["doc_id"] for each in example["negatives"])
 
 
 MALFORMED = (
@@ -222,6 +241,9 @@ def test_a_context_that_is_too_short_for_a_document_and_one_that_is_too_short_fo
     with solving(context=50) as solver:
         figures = synthesized(given, tmp_path / "none", solver.url)
     assert figures["finished"] == 6 and figures["solved"] == figures["examples_total"] == 0
+    told = (tmp_path / "none" / "report.md").read_text()
+    assert "**No example came out.**" in told and "no problem was solved" in told
+    assert "`solution failed: context_overflow` (" in told and not (tmp_path / "none" / "report.png").exists()
     (used,) = usage(tmp_path / "none")
     assert used["failed"] == {"context_overflow": used["calls"]} and used["calls"] > 6
     events = json.loads((tmp_path / "none" / "report.json").read_text())["problems"]["events"]

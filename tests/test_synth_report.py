@@ -12,6 +12,7 @@ from matplotlib.image import imread
 from rader_ir.examples import Example, Passage, read_examples
 from rader_ir.synth.build import Built
 from rader_ir.synth.exports import write_built
+from rader_ir.synth.page import page
 from rader_ir.synth.report import BINS, draw, markdown, report
 from rader_ir.tevatron import read_tevatron
 
@@ -75,10 +76,71 @@ def test_nothing_gives_no_means():
 def test_the_table_by_hand():
     lines = markdown(report(EXAMPLES, COUNTS)).splitlines()
     assert lines[0].split(" | ")[1:4] == ["examples", "questions", "theorems"]
-    assert lines[2] == "| written by the model | 3 | 2 | 2 | 1 | 1 | 2 | 5 | 0.33 | 0.56 | 2 |"
+    assert lines[2] == "| llm: written by the model | 3 | 2 | 2 | 1 | 1 | 2 | 5 | 0.33 | 0.56 | 2 |"
     assert {line.count("|") for line in lines[:5]} == {12}
     assert "Examples by split: dev 2 of 1 questions; train 2 of 1 questions." in lines
     assert "| general_query unreadable | 1,200 |" in lines
+
+
+PROBLEMS = {"given": 1200, "with a tree": 1200, "finished": 1100, "solved": 7, "right by majority": 5, "rollouts": 9}
+PROBLEMS |= {"left_out": ["a", "b", "c"], "verdicts": {"kept": 4, "rejected": 3000}, "nodes": {}}
+PROBLEMS |= {"events": {"query unreadable": 12, "reflection failed: timeout": 2, "thought repeated": 99}}
+
+
+def test_the_page_begins_with_the_problems():
+    lines = page({"problems": PROBLEMS, "examples": report(EXAMPLES, COUNTS)}).splitlines()
+    assert lines[0] == "# Data synthesis" and lines[2] == "## Problems"
+    rows = [line.split(" | ")[:2] for line in lines[6:12]]
+    expected = [
+        ("given", "1,200"),
+        ("left out", "3"),
+        ("finished", "1,100"),
+        ("solved", "7"),
+        ("right by majority", "5"),
+    ]
+    assert rows == [[f"| {name}", number] for name, number in [*expected, ("rollouts", "9")]]
+    assert lines[13].startswith("Verdicts of lookups: kept 4, rejected 3,000, used 0, failed 0. *Kept*: ")
+    assert {"| query unreadable | 12 |", "| reflection failed: timeout | 2 |"} < {
+        *lines[15 : lines.index("## Examples")]
+    }
+    assert "\n".join(lines[lines.index("## Examples") + 2 :]) + "\n" == markdown(report(EXAMPLES, COUNTS))
+
+
+def test_a_page_without_events_says_so():
+    assert "No reply failed or could not be read in the trees." in page({"problems": {**PROBLEMS, "events": {}}})
+
+
+def test_a_page_of_a_call_that_made_no_examples_says_so():
+    told = page({"problems": PROBLEMS})
+    assert "Examples were not made by this call. `examples.jsonl`, if there is one, is of an earlier state" in told
+    assert "budget" not in told and "No example came out" not in told and "| total |" not in told
+    stopped = page({"problems": PROBLEMS}, stopped="200 calls")
+    assert "The budget of 200 calls ended this call before examples were made; the same call goes on" in stopped
+    assert "Examples were not made by this call." in stopped
+
+
+NOTHING_KEPT = {**PROBLEMS, "verdicts": {"rejected": 5}}
+
+
+@pytest.mark.parametrize(
+    ("problems", "events", "why"),
+    [
+        (PROBLEMS, {}, "no theorem was kept on a way to a right answer."),
+        ({**PROBLEMS, "solved": 0}, {}, "no theorem was kept on a way to a right answer; no problem was solved."),
+        (
+            NOTHING_KEPT,
+            {},
+            "no theorem was kept on a way to a right answer; reflection kept nothing that the lookups found.",
+        ),
+        (PROBLEMS, {"theorems on right paths": 2}, "theorems stood on ways to right answers, but every query"),
+    ],
+)
+def test_a_page_without_examples_says_why_and_where_to_look(problems, events, why):
+    told = page({"problems": problems, "examples": report([], {**events, "general_query dropped": 7})})
+    assert f"**No example came out.** This is likely because {why}" in told
+    look = "Look at these events first: `query unreadable` (12), `general_query dropped` (7), `reflection failed: timeout` (2)."
+    assert look in told.splitlines()
+    assert "| total | 0 |" in told
 
 
 def test_the_picture_shows_the_kinds(tmp_path):

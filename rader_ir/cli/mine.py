@@ -7,14 +7,14 @@ is it, and the file says of each negative which run, rank and score it came with
 
 import argparse
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from rader_ir.cli import options
 from rader_ir.cli.progress import Counted
 from rader_ir.corpus import read_documents, read_queries
-from rader_ir.examples import KINDS, Example, read_examples, without_negatives, write_examples
+from rader_ir.examples import KINDS, Example, excluded_ids, read_examples, without_negatives, write_examples
 from rader_ir.mining import Source, Window, judged_examples, mine
 from rader_ir.runs import Run, read_qrels, read_run
 
@@ -80,6 +80,7 @@ def run(args: argparse.Namespace) -> dict:
     documents = _documents(args)
     if not args.examples:
         examples = judged_examples(queries, read_qrels(args.qrels), documents, excluded=excluded, kind=args.query_kind)
+    excluded = _excluded(examples, excluded)
     sources, figures = _sources(args, {example.query_id: example.query for example in examples}, documents, excluded)
     mined, removed = mine(examples, sources, documents, excluded=excluded, margin=args.margin, seed=args.seed)
     write_examples(mined, args.out)
@@ -117,6 +118,11 @@ def _documents(args: argparse.Namespace) -> dict[str, str]:
     if len(documents) < counted.count:
         raise ValueError(f"{args.documents}: a document id stands twice; give each document an id of its own")
     return documents
+
+
+def _excluded(examples: Sequence[Example], excluded: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]]:
+    """By query_id, what the queries and the examples say is not ranked."""
+    return {each.query_id: excluded_ids(each).union(excluded.get(each.query_id, ())) for each in examples}
 
 
 def _sources(

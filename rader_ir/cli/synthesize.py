@@ -141,7 +141,9 @@ def run(args: argparse.Namespace) -> dict:
     documents = _documents(args)
     search, lm = _search(args, documents), Cached(lm, out / REPLIES)
     given = {"plan": plan, "left": left, "verbose": not args.quiet}
-    return _figures(run_loop(synthesize(problems, documents, search, lm, out, **given)), args)
+    told = run_loop(synthesize(problems, documents, search, lm, out, **given))
+    _tell_of_none(told, args)
+    return _figures(told, args)
 
 
 def _lm(args: argparse.Namespace):
@@ -167,6 +169,14 @@ def _tell(left: list[str], args: argparse.Namespace) -> None:
         print(f"rader synthesize: left out: {line}", file=sys.stderr)
     if len(left) > SHOWN:
         print(f"rader synthesize: left out: {len(left) - SHOWN} more; report.json lists them", file=sys.stderr)
+
+
+def _tell_of_none(told: dict, args: argparse.Namespace) -> None:
+    """On stderr, that examples were made and there are none."""
+    from rader_ir.synth.page import made
+
+    if "examples" in told and not made(told) and not args.quiet:
+        print(f"rader synthesize: no example came out; {Path(args.out) / 'report.md'} says why", file=sys.stderr)
 
 
 def _plan(args: argparse.Namespace):
@@ -232,8 +242,16 @@ def _key(variable: str | None) -> str | None:
 
 
 def _figures(told: dict, args: argparse.Namespace) -> dict:
+    from rader_ir.synth.page import AGAIN
+
     problems, used = told["problems"], told["used"]
     kinds = told.get("examples", {}).get("kinds", {})
+    if used["stopped"]:
+        ended = {"examples": f"none made by this call; {AGAIN}", "stopped_by_budget": used["stopped"]}
+    elif "examples" not in told:
+        ended = {"examples": "none made by this call; the same call without --no-examples makes them"}
+    else:
+        ended = {}
     return {
         "problems": problems["given"],
         "left_out": problems["left_out"],
@@ -244,7 +262,7 @@ def _figures(told: dict, args: argparse.Namespace) -> dict:
         **{f"examples_{kind}": numbers["examples"] for kind, numbers in kinds.items()},
         **{name: used[name] for name in ("calls", "tokens_in", "tokens_out", "cost")},
         "failed": used["failed"],
-        **({"stopped_by_budget": used["stopped"]} if used["stopped"] else {}),
+        **ended,
         "out": args.out,
     }
 

@@ -4,6 +4,7 @@ Every back-end has one meter. Attempts are counted one by one, so tokens of repl
 failures are counted twice over: `retried` those that were tried again, `failed` those that a caller was told of.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ class Meter:
         seconds: of all attempts, summed, so more than the time that passed where some went side by side.
         in_flight, peak_in_flight: attempts under way, now and at most.
         retried, failed: number of failures by kind.
+
+    Raises:
+        ValueError: a price below 0.
     """
 
     prices: tuple[float, float] = (0.0, 0.0)
@@ -37,6 +41,13 @@ class Meter:
     peak_in_flight: int = 0
     retried: Counter = field(default_factory=Counter)
     failed: Counter = field(default_factory=Counter)
+
+    def __post_init__(self):
+        if not all(0 <= price < math.inf for price in self.prices):
+            raise ValueError(
+                f"prices are {' and '.join(map(str, self.prices))}; give what a million tokens cost that are read, and that are "
+                "written, 0 or more"
+            )
 
     @property
     def cost(self) -> float:

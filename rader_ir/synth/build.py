@@ -2,12 +2,13 @@
 
 For each theorem on the way to a right answer: `cot` asks by the question and the reasoning before the lookup, `llm` by a sentence
 of the model's, `question` by the question, and `lexical` by a sentence that the model writes from the theorem alone. The positive
-is the theorem's own text; negatives are what reflection turned down at that lookup, and for lexical queries BM25's.
+is the theorem's own text; negatives are what reflection turned down at that lookup, and BM25's for lexical queries and where
+there would be none.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -21,7 +22,7 @@ from rader_ir.runs import Run
 from rader_ir.seeded import seed_of
 from rader_ir.synth.asking import side_by_side
 from rader_ir.synth.grown import Grown
-from rader_ir.synth.negatives import FalseNegatives, mined
+from rader_ir.synth.negatives import PAPER, FalseNegatives, depth_of, filled, mined
 from rader_ir.synth.paths import TRAJECTORIES, Use, Yield, yielded
 from rader_ir.synth.wording import Wording
 from rader_ir.synth.writing import Writer
@@ -44,7 +45,8 @@ class Recipe:
         tries: calls for one query at most.
         wording: what an `llm` query may have in common with its theorem.
         round_trip: a lexical query is kept if its theorem is among the first so many that BM25 finds by it.
-        windows: by kind, the ranks of BM25's list of the query that give negatives; the default is the paper's code's.
+        windows: by kind, the ranks of BM25's list of the query that give negatives; the default is the paper's code's. Examples
+            of any kind that would have none get BM25's, see `negatives.filled`.
         dev_fraction: share of the questions whose examples are for development.
         seed: of the calls, the draws from windows, and the split.
 
@@ -60,7 +62,7 @@ class Recipe:
     tries: int = 3
     wording: Wording = field(default_factory=Wording)
     round_trip: int = 20
-    windows: Mapping[str, Window] = field(default_factory=lambda: {LEXICAL: Window(31, 50, 10)})
+    windows: Mapping[str, Window] = field(default_factory=lambda: {LEXICAL: PAPER})
     dev_fraction: float = 0.1
     seed: int = 0
 
@@ -85,7 +87,7 @@ class Built:
     Attributes:
         examples: in the order of problem ids, then of kinds, then of nodes. `provenance` says `source`, `question_id`, `tree`,
             `query_node`, `theorem_node`, `split` (`train` or `dev`), of each negative its run, rank and score, and as
-            `excluded_ids` the other theorems that helped with the question.
+            `excluded_ids` the other documents that helped with the question or were kept anywhere in its trees.
         counts: trees and theorem nodes read, and by name whatever was asked again, left out or dropped.
     """
 
@@ -142,14 +144,23 @@ async def build_examples(
     _check_documents(uses, documents)
     writer = Writer(lm, prompts, counts, recipe.seed, recipe.tries, recipe.wording)
     drafts = await _Drafting(documents, recipe, writer, counts).of(uses)
-    lists: dict[str, Run] = {}
-    if LEXICAL in recipe.kinds or set(recipe.windows) & set(recipe.kinds):
-        drafts, lists = await asyncio.to_thread(_searched, drafts, documents, recipe, bm25, counts)
     guard = FalseNegatives(material, documents, counts)
-    splits = _splits(drafts, recipe)
-    examples = [_example(draft, documents, guard, splits) for draft in sorted(drafts, key=_order)]
-    examples = mined(examples, lists, recipe.windows, guard, recipe.seed)
+    examples = await asyncio.to_thread(_examples, drafts, guard, recipe, bm25)
     return Built(tuple(examples), dict(sorted(counts.items())))
+
+
+def _examples(drafts: Sequence[Draft], guard: FalseNegatives, recipe: Recipe, bm25: BM25 | None) -> list[Example]:
+    """The drafts' examples with all their negatives."""
+    built = cache(lambda: BM25.build(guard.documents.items(), blank_ids="allow") if bm25 is None else bm25)
+
+    def retrieve(queries: Mapping[str, str], **options) -> Run:
+        return built().retrieve(queries, **options)
+
+    drafts, lists = _searched(drafts, recipe, retrieve, guard.counts)
+    splits = _splits(drafts, recipe)
+    examples = [_example(draft, guard, splits) for draft in sorted(drafts, key=_order)]
+    examples = mined(examples, lists, recipe.windows, guard, recipe.seed)
+    return filled(examples, retrieve, recipe.windows, guard, recipe.seed)
 
 
 def _material(trees: Iterable[tuple[str, Grown]], recipe: Recipe, counts: Counter) -> list[Yield]:
@@ -225,17 +236,17 @@ class _Drafting:
 
 
 def _searched(
-    drafts: Sequence[Draft], documents: Mapping[str, str], recipe: Recipe, bm25: BM25 | None, counts: Counter
+    drafts: Sequence[Draft], recipe: Recipe, retrieve: Callable[..., Run], counts: Counter
 ) -> tuple[list[Draft], dict[str, Run]]:
     """The drafts without lexical ones that BM25 does not lead back to their theorem, and by kind the lists of their queries."""
-    bm25 = bm25 or BM25.build(documents.items(), blank_ids="allow")
     lists: dict[str, Run] = {}
     for kind in recipe.kinds:
         if kind != LEXICAL and kind not in recipe.windows:
             continue
         window = recipe.windows.get(kind)
-        depth = max(recipe.round_trip, 0 if window is None else window.last or window.first + 100)
-        lists[kind] = bm25.retrieve({d.query_id: d.query for d in drafts if d.kind == kind}, depth=depth)
+        depth = max(recipe.round_trip, 0 if window is None else depth_of(window))
+        if queries := {draft.query_id: draft.query for draft in drafts if draft.kind == kind}:
+            lists[kind] = retrieve(queries, depth=depth)
     kept = []
     for draft in drafts:
         if draft.kind == LEXICAL and draft.use.doc_id not in list(lists[LEXICAL][draft.query_id])[: recipe.round_trip]:
@@ -259,7 +270,7 @@ def _order(draft: Draft) -> tuple[str, int, int]:
     return draft.use.problem_id, KINDS.index(draft.kind), draft.use.theorem_node
 
 
-def _example(draft: Draft, documents: Mapping[str, str], guard: FalseNegatives, splits: Mapping[str, str]) -> Example:
+def _example(draft: Draft, guard: FalseNegatives, splits: Mapping[str, str]) -> Example:
     use = draft.use
     provenance = {
         "source": SOURCE,
@@ -269,11 +280,11 @@ def _example(draft: Draft, documents: Mapping[str, str], guard: FalseNegatives, 
         "theorem_node": use.theorem_node,
         "split": splits[statement(use.question)],
     }
-    positive = Passage(use.doc_id, documents[use.doc_id])
+    if others := guard.excluded(use):
+        provenance["excluded_ids"] = others
+    positive = Passage(use.doc_id, guard.documents[use.doc_id])
     if draft.kind == LEXICAL:
         return Example(draft.query_id, draft.query, (positive,), kind=LEXICAL, provenance=provenance)
-    if others := guard.other_answers(use):
-        provenance["excluded_ids"] = others
     negatives, origins = guard.rejected(use)
     if origins:
         provenance["negatives"] = origins

@@ -1,11 +1,12 @@
 """Negatives of built examples, and the guard that keeps what answers a question out of them.
 
 What reflection turned down at a lookup is a hard negative of that lookup's queries, unless it helped with the same question
-elsewhere, was kept elsewhere in its tree, or states the same as what did. BM25's list gives more where a kind asks for them.
+elsewhere, was kept elsewhere in its tree, or states the same as what did. BM25's list gives more where a kind asks for them, and
+where an example would have none.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -16,7 +17,10 @@ from rader_ir.runs import Run
 from rader_ir.synth.paths import Use, Yield
 
 REFLECTION, BM25_RUN, CONTESTED = "reflection", "bm25", "kept_elsewhere"
-*_, LEXICAL = KINDS
+FILLED = "negatives filled from BM25"  # how many there are
+PAPER = Window(31, 50, 10)  # of RaDeR's code
+_BEYOND = 100  # ranks behind the first of a window that has no last
+_WHOLE = Window(1, None, None)
 
 
 class FalseNegatives:
@@ -40,12 +44,12 @@ class FalseNegatives:
             self._kept[question] |= one.kept
         self._statements = {question: set(map(self._stated, ids)) for question, ids in self._answers.items()}
 
-    def other_answers(self, use: Use) -> list[str]:
-        """Ids of the other theorems that helped with the question of a use, in their order."""
-        return sorted(self._answers[self._question[use.problem_id]] - {use.doc_id})
+    def excluded(self, use: Use) -> list[str]:
+        """Ids of what helped with the question of a use or was kept in its trees, but for its own theorem, in their order."""
+        return sorted(self.barred(use.problem_id) - {use.doc_id})
 
     def barred(self, problem_id: str) -> set[str]:
-        """Documents that helped with a problem's question or were kept in its trees."""
+        """Documents that helped with a problem's question or were kept, or used already, in its trees."""
         question = self._question[problem_id]
         return self._answers[question] | self._kept[question]
 
@@ -89,6 +93,11 @@ class FalseNegatives:
         self.counts[f"negatives left out: {reason}"] += 1
 
 
+def depth_of(window: Window) -> int:
+    """How long a list must be for a window."""
+    return window.last or window.first + _BEYOND
+
+
 def mined(
     examples: Sequence[Example],
     lists: Mapping[str, Run],
@@ -98,7 +107,7 @@ def mined(
 ) -> list[Example]:
     """The examples in their order, those of the kinds in `windows` with negatives from BM25's lists of their queries.
 
-    What helped with a question is not ranked for the kinds that ask by it; a lexical query has but its own theorem for an answer.
+    What helped with a question, or was kept for it, is not ranked.
 
     Args:
         examples: of any kinds.
@@ -109,15 +118,64 @@ def mined(
     """
     by_id = {example.query_id: example for example in examples}
     for kind, window in windows.items():
-        those = [example for example in examples if example.kind == kind]
-        if not those:
-            continue
-        excluded = {each.query_id: _unranked(each, guard) for each in those if kind != LEXICAL}
-        source = Source(BM25_RUN, lists[kind], window)
-        enriched, removed = mine(those, [source], guard.documents, excluded=excluded, seed=seed)
-        by_id |= {each.query_id: each if kind == LEXICAL else guard.guarded(each) for each in enriched}
-        guard.counts.update({f"mined left out: {reason}": number for reason, number in removed.items() if number})
+        if those := [example for example in examples if example.kind == kind]:
+            by_id |= _enriched(those, lists[kind], window, guard, seed)
     return [by_id[example.query_id] for example in examples]
+
+
+def filled(
+    examples: Sequence[Example],
+    retrieve: Callable[..., Run],
+    windows: Mapping[str, Window],
+    guard: FalseNegatives,
+    seed: int,
+) -> list[Example]:
+    """The examples in their order, those without negatives with BM25's, which are counted.
+
+    They get those of the window; where the list is too short for it, the last ones of the list, the farthest first. An example
+    for which the guard lets none pass stays as it is.
+
+    Args:
+        examples: of any kinds, mined by `windows`.
+        retrieve: as `BM25.retrieve`; called only where an example has no negatives.
+        windows: by kind, the ranks that were mined; for other kinds those of `PAPER` count.
+        guard, seed: as `mined` takes them.
+    """
+    by_id = {example.query_id: example for example in examples}
+    for kind in KINDS:
+        bare = [example for example in examples if example.kind == kind and not example.negatives]
+        if not bare:
+            continue
+        window = windows.get(kind, PAPER)
+        excluded = {each.query_id: _unranked(each, guard) for each in bare}
+        run = retrieve({each.query_id: each.query for each in bare}, depth=depth_of(window), excluded=excluded)
+        if kind not in windows:  # else its window gave nothing already
+            by_id |= _enriched(bare, run, window, guard, seed)
+        bare = [each for each in bare if not by_id[each.query_id].negatives]
+        for query_id, example in _enriched(bare, run, _WHOLE, guard, seed).items():
+            by_id[query_id] = _farthest(example, window.count)
+        guard.counts[FILLED] += sum(len(by_id[query_id].negatives) for query_id in excluded)
+    return [by_id[example.query_id] for example in examples]
+
+
+def _enriched(
+    examples: Sequence[Example], run: Run, window: Window, guard: FalseNegatives, seed: int
+) -> dict[str, Example]:
+    """By query_id, the examples with the negatives of a window that the guards let pass."""
+    excluded = {each.query_id: _unranked(each, guard) for each in examples}
+    source = Source(BM25_RUN, run, window)
+    enriched, removed = mine(examples, [source], guard.documents, excluded=excluded, seed=seed)
+    guard.counts.update({f"mined left out: {reason}": number for reason, number in removed.items() if number})
+    return {each.query_id: guard.guarded(each) for each in enriched}
+
+
+def _farthest(example: Example, count: int | None) -> Example:
+    """The example with the last negatives of its list alone, the last one first; None keeps all."""
+    if not example.negatives:
+        return example
+    negatives = example.negatives[::-1][:count]
+    origins = {each.doc_id: example.provenance["negatives"][each.doc_id] for each in negatives}
+    return replace(example, negatives=negatives, provenance={**example.provenance, "negatives": origins})
 
 
 def _unranked(example: Example, guard: FalseNegatives) -> set[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rader_ir.mcts import THEOREM, THOUGHT, Node, Tree, text_of
 from rader_ir.synth.asking import partial_solution
-from rader_ir.synth.grown import KEPT, REJECTED, Found, Grown
+from rader_ir.synth.grown import KEPT, REJECTED, USED, Found, Grown
 
 TRAJECTORIES = ("tree", "rollouts")
 
@@ -55,7 +55,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Yield:
-    """What a tree yields: its uses in the order of their nodes, and all that reflection kept anywhere in it."""
+    """What a tree yields: its uses in the order of their nodes, and all that was kept, or used already, anywhere in it."""
 
     problem_id: str
     question: str
@@ -94,7 +94,7 @@ def yielded(
     rightly = _theorems_before(tree, right)
     followed = _theorems_before(tree, [end.id for end in ends if end.reward is not None])
     theorems = [node for node, times in rightly.items() if times >= least_share * followed[node]]
-    kept = frozenset(each.doc_id for found in grown.found.values() for each in found if each.verdict == KEPT)
+    kept = frozenset(each.doc_id for found in grown.found.values() for each in found if each.verdict in (KEPT, USED))
     uses = tuple(_use(name, grown, tree.nodes[node]) for node in sorted(theorems))
     return Yield(grown.problem.problem_id, grown.problem.question, uses, kept)
 

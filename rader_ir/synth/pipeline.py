@@ -27,6 +27,7 @@ from rader_ir.synth.exports import write_built
 from rader_ir.synth.grow import Budget, Standing, grow_all, vote
 from rader_ir.synth.grown import Grown
 from rader_ir.synth.library import Library
+from rader_ir.synth.page import page
 from rader_ir.synth.problems import Problem
 from rader_ir.synth.progress import shown
 from rader_ir.synth.retrieval import Search
@@ -147,6 +148,8 @@ class _Work:
             if self.plan.examples and not self.standing.stopped:
                 told |= await self.build(documents)
             write_json(self.store.folder / REPORT, told)
+            with replacing(self.store.folder / TABLE) as file:
+                file.write(page(told, stopped=self.standing.stopped))
             return told
         except BaseException as error:  # Ctrl-C comes as a cancellation
             ended = isinstance(error, asyncio.CancelledError | KeyboardInterrupt)
@@ -194,9 +197,10 @@ class _Work:
             return {}
         write_built(built, self.store.folder)
         told = report.report(built.examples, built.counts)
-        with replacing(self.store.folder / TABLE) as file:
-            file.write(report.markdown(told))
-        report.draw(told, self.store.folder / FIGURE)
+        if built.examples:
+            report.draw(told, self.store.folder / FIGURE)
+        else:
+            (self.store.folder / FIGURE).unlink(missing_ok=True)
         return {"examples": told}
 
     def used(self, lm) -> dict[str, Any]:

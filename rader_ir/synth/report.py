@@ -18,10 +18,10 @@ from rader_ir.synth.wording import Overlap, overlap
 
 TOTAL = "total"
 KIND_NAMES = {  # in the order of the paper's table
-    "llm": "written by the model",
-    "cot": "question and reasoning",
-    "question": "question alone",
-    "lexical": "lexical",
+    "llm": "llm: written by the model",
+    "cot": "cot: question and reasoning",
+    "question": "question: alone",
+    "lexical": "lexical: written from the theorem",
     "": "without a kind",
 }
 BINS = {  # edges; the last bin has both of its own, and takes what is longer
@@ -91,9 +91,13 @@ def markdown(numbers: Mapping[str, Any]) -> str:
     if sides:
         lines += ["", f"Examples by split: {'; '.join(sides)}."]
     if numbers["events"]:
-        lines += ["", "| event | times |", "|---|---:|"]
-        lines += [f"| {name} | {times:,} |" for name, times in numbers["events"].items()]
+        lines += ["", *counted("event", numbers["events"])]
     return "\n".join(lines) + "\n"
+
+
+def counted(heading: str, counts: Mapping[str, int]) -> list[str]:
+    """The lines of a Markdown table of counts by name, in the order of the mapping."""
+    return [f"| {heading} | times |", "|---|---:|", *(f"| {name} | {times:,} |" for name, times in counts.items())]
 
 
 def draw(numbers: Mapping[str, Any], path: str | Path) -> None:
@@ -141,7 +145,7 @@ def _numbers(pairs: Sequence[_Measured]) -> dict[str, Any]:
         "theorems": len({passage.doc_id for example in examples for passage in example.positives}),
         "without_negatives": sum(not example.negatives for example in examples),
         **{name: _summary(values) for name, values in measures.items()},
-        "histograms": {name: _counted(measures[name], edges) for name, edges in BINS.items()},
+        "histograms": {name: _histogram(measures[name], edges) for name, edges in BINS.items()},
     }
 
 
@@ -153,7 +157,7 @@ def _summary(values: Sequence[float]) -> dict[str, float] | None:
     return {name: round(float(number), 4) for name, number in numbers.items()}
 
 
-def _counted(values: Sequence[float], edges: Sequence[float]) -> list[int]:
+def _histogram(values: Sequence[float], edges: Sequence[float]) -> list[int]:
     return np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].tolist()
 
 

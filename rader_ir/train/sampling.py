@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from rader_ir.examples import Example, Passage, source, without_negatives
+from rader_ir.examples import Example, Passage, excluded_ids, source, without_negatives
 from rader_ir.seeded import shuffled
 
 
@@ -112,9 +112,10 @@ def batches(
     """The places of an epoch's examples in batches within which no document is answer and negative at once.
 
     In a batch no two queries have the same text, and no document that `choose` takes for one query has the text of any positive
-    of another. An example that fits into no batch so far waits for the next one. Few documents or many common answers
-    thus make more and smaller batches; one that would stay below half the mean takes examples from larger ones, lest the few
-    in it weigh much more than others. Nothing here depends on the number of processes.
+    of another, or of a document of the other's source that the other excludes (`examples.excluded_ids`). An example that fits
+    into no batch so far waits for the next one. Few documents or many common answers thus make more and smaller batches; one that
+    would stay below half the mean takes examples from larger ones, lest the few in it weigh much more than others. Nothing here
+    depends on the number of processes.
 
     Args:
         examples: with query_ids of their own.
@@ -177,7 +178,9 @@ class _Member(NamedTuple):
 
     place: int
     query: int
-    positives: frozenset[int]  # all of them
+    barred: frozenset[
+        int
+    ]  # all positives and what the example excludes: no document of another member may be among them
     documents: frozenset[int]  # those that stand in the batch
 
 
@@ -187,21 +190,21 @@ class _Batch:
     def __init__(self):
         self.members: list[_Member] = []
         self.queries: set[int] = set()
-        self.positives: set[int] = set()
         self.documents: set[int] = set()
+        self.barred: set[int] = set()  # positives, and what members exclude
 
     def takes(self, member: _Member) -> bool:
         """Whether the member gets along with those that are here."""
         return (
             member.query not in self.queries
-            and self.positives.isdisjoint(member.documents)
-            and self.documents.isdisjoint(member.positives)
+            and self.barred.isdisjoint(member.documents)
+            and self.documents.isdisjoint(member.barred)
         )
 
     def add(self, member: _Member) -> None:
         self.members.append(member)
         self.queries.add(member.query)
-        self.positives |= member.positives
+        self.barred |= member.barred
         self.documents |= member.documents
 
 
@@ -211,13 +214,18 @@ def _members(examples: Sequence[Example], seed: int, epoch: int, negatives: int)
     def numbered(texts: Iterable[str]) -> Iterator[int]:
         return (numbers.setdefault(text, len(numbers)) for text in texts)
 
+    texts: dict[tuple[str, str], set[str]] = {}  # by source and doc_id
+    for example in examples:
+        for passage in (*example.positives, *example.negatives):
+            texts.setdefault((source(example), passage.doc_id), set()).add(passage.text)
     members = []
     for place, example in enumerate(examples):
         positive, others = choose(example, seed=seed, epoch=epoch, negatives=negatives)
         (query,) = numbered([example.query])
-        positives = frozenset(numbered(passage.text for passage in example.positives))
+        apart = [text for doc_id in excluded_ids(example) for text in texts.get((source(example), doc_id), ())]
+        barred = frozenset(numbered((*(passage.text for passage in example.positives), *apart)))
         documents = frozenset(numbered(passage.text for passage in (positive, *others)))
-        members.append(_Member(place, query, positives, documents))
+        members.append(_Member(place, query, barred, documents))
     return members
 
 
