@@ -48,7 +48,7 @@ class Grown:
 
     Contents of its nodes: question {"text"}; thought {"text"}, with "answer" where it holds one; solution {"text", "answer",
     "rewards"} with the rewards of the samples that were drawn; query {"text", "name", "statement", "preconditions", "why",
-    "subject"}, of which "text" is what was searched; theorem {"doc_id", "text", "score", "reason"}, of which "text" is its summary.
+    "subject"}, of which "text" is what was searched; theorem {"doc_id", "text", "score", "reason"}; its "text" is a summary.
 
     Attributes:
         problem, rules, seed: what is solved, how, and by which chance.
