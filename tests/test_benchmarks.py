@@ -227,7 +227,7 @@ def test_plumbing_agrees_with_every_peer(monkeypatch):
 
 def test_synthesis_grows_the_trees_of_the_official_order_with_fewer_calls():
     """Three problems without latency: equal trees, all of them, and what is asked twice there is asked once here."""
-    pytest.importorskip("httpcore")
+    pytest.importorskip("aiohttp")
     pytest.importorskip("math_verify")
     from tests.benchmarks import synthesis
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("httpcore")
+pytest.importorskip("aiohttp")
 pytest.importorskip("math_verify")
 pytest.importorskip("matplotlib")
 

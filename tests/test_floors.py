@@ -34,7 +34,7 @@ EVERYWHERE = {*sys.stdlib_module_names, *PACKAGES, "numpy"}
 LIBRARIES = {
     0: {"ir_measures", "ir_datasets", "tqdm"},
     1: {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "faiss", "bm25s", "Stemmer", "regex"}
-    | {"httpcore", "vllm", "math_verify", "sympy", "pandas", "scipy", "matplotlib", "uvloop"},
+    | {"aiohttp", "yarl", "certifi", "vllm", "math_verify", "sympy", "pandas", "scipy", "matplotlib", "uvloop"},
     2: set(),
     3: {"sentence_transformers", "peft", "trl", "accelerate", "datasets"},
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("httpcore")
+pytest.importorskip("aiohttp")
 
 from rader_ir.lm import Failure, Sampling, open_lm
 from rader_ir.lm.cache import Cached

@@ -18,7 +18,7 @@ from email.utils import formatdate
 
 import pytest
 
-pytest.importorskip("httpcore")
+pytest.importorskip("aiohttp")
 
 from rader_ir.lm import Failure, Reply, Sampling, open_lm
 from rader_ir.lm.server import Server
@@ -489,11 +489,11 @@ def test_addresses_open_what_they_name():
         open_lm("local:/models/a", model="b")
 
 
-@pytest.mark.parametrize("library, module", [("httpcore", "server"), ("vllm", "vllm")])
+@pytest.mark.parametrize("library, module", [("aiohttp", "server"), ("vllm", "vllm")])
 def test_a_missing_library_is_named_with_its_remedy(library, module):
     script = f"import sys; sys.modules[{library!r}] = None\nfrom rader_ir.lm import open_lm\n"
     script += "import asyncio\nasync def run():\n    async with open_lm("
-    script += "'http://127.0.0.1:1/v1', model='m'" if library == "httpcore" else "'vllm:/nowhere'"
+    script += "'http://127.0.0.1:1/v1', model='m'" if library == "aiohttp" else "'vllm:/nowhere'"
     script += "): pass\nasyncio.run(run())"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (
@@ -502,6 +502,6 @@ def test_a_missing_library_is_named_with_its_remedy(library, module):
 
 
 def test_the_protocols_load_no_model_library():
-    script = "import sys, rader_ir.lm; print([n for n in ('torch', 'transformers', 'httpcore') if n in sys.modules])"
+    script = "import sys, rader_ir.lm; print([n for n in ('torch', 'transformers', 'aiohttp') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -129,7 +129,7 @@ def test_the_training_commands_run(tmp_path):
 
 def test_the_python_block_of_data_synthesis_runs(tmp_path, monkeypatch):
     """With the simulated solver in place of the server that it names, and few problems."""
-    need("httpcore", "math_verify", "matplotlib")
+    need("aiohttp", "math_verify", "matplotlib")
     from tests.synth_folder import MODEL, demo_of, inputs, solving
 
     given = inputs(tmp_path / "given", demo_of("nim"))

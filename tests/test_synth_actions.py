@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-pytest.importorskip("httpcore")
+pytest.importorskip("aiohttp")
 pytest.importorskip("math_verify")
 
 from rader_ir.equivalence import Equivalence

