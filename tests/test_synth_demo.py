@@ -20,11 +20,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return demo(tmp_path_factory.mktemp("demo") / "out", problems=48, verbose=False)
+    return demo(tmp_path_factory.mktemp("demo") / "out", problems=32, verbose=False)
 
 
 def test_from_problems_to_a_retriever_that_finds_what_is_needed(made):
-    assert made["solved"] >= 44 and made["needed_theorems"] >= 0.95
+    assert made["solved"] >= 29 and made["needed_theorems"] >= 0.95
     base, trained = (made["values"][name]["nDCG@10"] for name in ("base", "trained"))
     assert len(base) == len(trained) > 50
     low, _ = bootstrap_interval([trained[query_id] - base[query_id] for query_id in base])
@@ -32,7 +32,7 @@ def test_from_problems_to_a_retriever_that_finds_what_is_needed(made):
 
 
 def test_held_out_problems_share_no_wording_with_those_learned_from(made):
-    learned = {problem.question for problem in demo_problems(48, 0, forms=(0, 1))}
+    learned = {problem.question for problem in demo_problems(32, 0, forms=(0, 1))}
     held = [problem for problem in demo_problems(96, 1, forms=(2,)) if needed(problem.problem_id)]
     assert all(isinstance(problem, Problem) for problem in held)
     assert {problem.problem_id for problem in held} == set(made["values"]["base"]["nDCG@10"])
@@ -42,13 +42,13 @@ def test_held_out_problems_share_no_wording_with_those_learned_from(made):
 def test_the_report_says_that_the_solver_is_simulated(made):
     told = report(made)
     assert told.startswith(SAID) and "simulated" in SAID
-    assert "48 problems over" in told and "| trained |" in told
+    assert "32 problems over" in told and "| trained |" in told
 
 
 def test_a_second_call_leaves_what_is_there(made):
     out = Path(made["out"])
     before = kept(out)
-    assert demo(out, problems=48, verbose=False)["values"] == made["values"]
+    assert demo(out, problems=32, verbose=False)["values"] == made["values"]
     assert kept(out) == before
     assert json.loads((out / "usage.jsonl").read_text().splitlines()[-1])["attempts"] == 0
 
