@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rader_ir.lm.meter import Meter
+from rader_ir.lm.before import Before
 from rader_ir.lm.replies import Failure, Message, Outcome, Reply, Sampling, TokenScores, as_messages
 
 _VERSION = 1  # of keys and rows; raise it when either changes its meaning
@@ -24,7 +24,7 @@ _INSERT = "INSERT OR IGNORE INTO outcomes VALUES (?, ?)"
 _KEPT = frozenset({None, Failure.CUT_OFF, Failure.CONTEXT_OVERFLOW})
 
 
-class Cached:
+class Cached(Before):
     """A back-end with a cache before it, which keeps the back-end's protocols; `async with` opens both.
 
     Replies are kept, and of the failures those that are the model's own: cut off, context overflow. Where two processes ask the
@@ -36,7 +36,8 @@ class Cached:
     """
 
     def __init__(self, lm, path: str | Path):
-        self.lm, self.path = lm, Path(path)
+        super().__init__(lm)
+        self.path = Path(path)
         self.hits = self.misses = self.joined = 0
         self._file: sqlite3.Connection | None = None
         self._under_way: dict[bytes, asyncio.Task] = {}
@@ -44,16 +45,6 @@ class Cached:
 
     def __repr__(self) -> str:
         return f"Cached({self.lm!r}, {str(self.path)!r})"
-
-    @property
-    def identity(self) -> str:
-        """The back-end's."""
-        return self.lm.identity
-
-    @property
-    def meter(self) -> Meter:
-        """The back-end's: what came from the cache is not in it."""
-        return self.lm.meter
 
     async def __aenter__(self) -> "Cached":
         self._file = _open(self.path)

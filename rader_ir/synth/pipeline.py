@@ -235,7 +235,7 @@ def _within(plan: Plan, lm: Steady) -> Steady | Limited:
     if plan.budget == Budget():
         return lm
     started = time.monotonic()
-    width = max(plan.under_way, getattr(getattr(lm.lm, "lm", lm.lm), "concurrency", 1))
+    width = max(plan.under_way, getattr(lm.backend, "concurrency", 1))
     return Limited(lm, lambda: plan.budget.reached(lm.meter, time.monotonic() - started), width=width)
 
 

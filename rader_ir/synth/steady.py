@@ -8,7 +8,8 @@ which an outage made.
 import asyncio
 from collections.abc import Callable, Sequence
 
-from rader_ir.lm import Failure, Generates, Message, Meter, Reply, Sampling
+from rader_ir.lm import Failure, Generates, Message, Reply, Sampling
+from rader_ir.lm.before import Before
 
 _AWAY = frozenset({Failure.CONNECTION, Failure.TIMEOUT, Failure.SERVER_ERROR, Failure.RATE_LIMIT, Failure.REFUSED})
 
@@ -16,7 +17,7 @@ _KEPT = "What was done is kept: make the same call again, and it goes on"
 IN_A_ROW = 64  # calls that fail with none between them that does not, and the server counts as gone
 
 
-class Steady:
+class Steady(Before):
     """A back-end, or a cache before one, that is entered and left by whoever made it.
 
     Args:
@@ -24,23 +25,10 @@ class Steady:
     """
 
     def __init__(self, lm):
-        self.lm = lm
-        self._check = getattr(getattr(lm, "lm", lm), "check", None)  # of a server; what runs in this process has none
+        super().__init__(lm)
+        self._check = getattr(self.backend, "check", None)  # of a server; what runs in this process has none
         self._checking: asyncio.Task | None = None
         self._failed = 0  # in a row
-
-    def __repr__(self) -> str:
-        return f"Steady({self.lm!r})"
-
-    @property
-    def identity(self) -> str:
-        """The back-end's."""
-        return self.lm.identity
-
-    @property
-    def meter(self) -> Meter:
-        """The back-end's."""
-        return self.lm.meter
 
     async def generate(self, messages: str | Sequence[Message], *, sampling: Sampling, seed: int) -> Reply:
         """One reply, or a failure of this call alone.
@@ -75,7 +63,7 @@ class Spent(Exception):
     """A budget is reached; says which limit."""
 
 
-class Limited:
+class Limited(Before):
     """A language model that is asked no more once a budget is reached.
 
     Args:
@@ -85,21 +73,9 @@ class Limited:
     """
 
     def __init__(self, lm: Generates, reached: Callable[[], str], *, width: int):
-        self.lm, self.reached = lm, reached
+        super().__init__(lm)
+        self.reached = reached
         self._free = asyncio.Semaphore(width)
-
-    def __repr__(self) -> str:
-        return f"Limited({self.lm!r})"
-
-    @property
-    def identity(self) -> str:
-        """The back-end's."""
-        return self.lm.identity
-
-    @property
-    def meter(self) -> Meter:
-        """The back-end's."""
-        return self.lm.meter
 
     async def generate(self, messages: str | Sequence[Message], *, sampling: Sampling, seed: int) -> Reply:
         """One reply, or its failure.
