@@ -9,8 +9,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ pytest.importorskip("matplotlib")
 import rader_ir.prompts
 from rader_ir.cli import main
 from rader_ir.synth.simulated import Skill
+from tests.killing import killed_at
 from tests.synth_folder import (
     MODEL,
     demo_of,
@@ -79,31 +78,19 @@ def at(solver):
     solver.at_request = None
 
 
-def killed_at(moment: int, call: list[str], touches: frozenset[str] = TOUCHES) -> bool:
+def killed(moment: int, call: list[str], touches: frozenset[str] = TOUCHES) -> bool:
     """Make the call in a child that ends itself at its n-th touch of a file or of the replies; whether it got that far."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    left = moment
 
-    def watch(frame, event, function):
-        nonlocal left
-        if event == "c_call" and function.__name__ in touches and not isinstance(function.__self__, str):
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+    def touched(function) -> bool:
+        return function.__name__ in touches and not isinstance(function.__self__, str)
 
-    threading.setprofile(watch)  # of threads that begin from now on
-    sys.setprofile(watch)
-    status = main([*call, "--quiet"])
-    sys.setprofile(None)
-    os._exit(status)
+    return killed_at(moment, lambda: main([*call, "--quiet"]), touched)
 
 
 def test_killed_again_and_again(given, solver, whole, tmp_path):
     """Each call on the folder is killed later than the one before: at a tree, a reply, a summary, an export, the report."""
     out, moment, kills = tmp_path / "out", 1, 0
-    while killed_at(moment, words(given, out, solver.url)):
+    while killed(moment, words(given, out, solver.url)):
         moment, kills = moment + 1 + moment // 2, kills + 1
     assert kills > 6
     assert left_in(out) == whole[0]
@@ -116,7 +103,7 @@ def test_killed_at_one_kind_of_touch(given, solver, whole, tmp_path, touch, mome
     """Before a file is opened, when it is and nothing is written, before it takes its place, before a reply is kept."""
     out = tmp_path / "out"
     for moment in moments:
-        assert killed_at(moment, words(given, out, solver.url), frozenset([touch]))
+        assert killed(moment, words(given, out, solver.url), frozenset([touch]))
     synthesized(given, out, solver.url)
     assert left_in(out) == whole[0]
 

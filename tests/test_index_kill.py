@@ -4,7 +4,6 @@ First before every single call that opens, writes, renames or removes a file, wh
 a process that imports no model library, at random moments, so also in the middle of a call.
 """
 
-import os
 import random
 import shutil
 import signal
@@ -17,6 +16,7 @@ import pytest
 
 from rader_ir.index import Index
 from tests import index_kill_worker as worker
+from tests.killing import killed_at
 from tests.toy_index import contents
 
 TOUCHES_FILES = {"open", "mkdir", "write", "flush", "fsync", "truncate", "replace", "unlink", "rmdir"}
@@ -42,24 +42,9 @@ def job(request, tmp_path):
     return request.param, before, contents(whole)
 
 
-def killed_at(moment: int, work, folder: Path) -> bool:
+def killed(moment: int, work, folder: Path) -> bool:
     """Do the work in a child process that ends itself at its n-th touch of a file; whether it got that far."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    left = moment
-
-    def watch(frame, event, function):
-        nonlocal left
-        if event == "c_call" and function.__name__ in TOUCHES_FILES:
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.setprofile(watch)
-    work(folder)
-    sys.setprofile(None)
-    os._exit(0)
+    return killed_at(moment, lambda: work(folder), lambda function: function.__name__ in TOUCHES_FILES)
 
 
 def assert_old_or_absent(folder: Path, before: int, after: int) -> None:
@@ -79,7 +64,7 @@ def test_killed_at_any_touch_of_a_file(few, job, tmp_path):
         moment += 1
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(before, folder)
-        alive = not killed_at(moment, work, folder)
+        alive = not killed(moment, work, folder)
         assert_old_or_absent(folder, worker.FIRST if name == "append" else 0, worker.COUNT)
         work(folder)
         assert contents(folder) == whole, moment
@@ -91,7 +76,7 @@ def test_killed_again_and_again(few, job, tmp_path):
     name, before, whole = job
     folder, moment = tmp_path / "killed", 1
     shutil.copytree(before, folder)
-    while killed_at(moment, worker.JOBS[name][1], folder):
+    while killed(moment, worker.JOBS[name][1], folder):
         moment += 1
     assert contents(folder) == whole
 
