@@ -19,7 +19,7 @@ DOORS = ("rader_ir.pyserini", "rader_ir.cli", "pyterrier_rader")
 # A module takes the floor of its longest listed prefix. A new module of rader_ir needs a line here.
 FLOORS = {
     0: "runs files fusion orderings answers prompts checkpoints checkpoint_folders recorded bright corpus passages "
-    "evaluation mcts java records examples tevatron guards seeded mining",
+    "evaluation collection mcts java records examples tevatron guards seeded mining",
     1: "weights adapters linear packed threads loading tokens text_model encoder cross_encoder index index_writer index_formats "
     "analysis bm25 lm "
     "index_flat index_folder index_ids index_kinds index_shards index_stage index_stream equivalence reports doctor",
