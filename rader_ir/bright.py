@@ -5,14 +5,14 @@ and three name documents per query (the question itself, its near copies) that m
 scored. The measure of the whole is the plain mean over tasks of nDCG@10.
 """
 
-import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from rader_ir.corpus import EXCLUDED_RELEVANCE, excluded_in_qrels, load_irds, read_queries
-from rader_ir.files import numbered_lines
-from rader_ir.runs import Qrels, read_qrels
+from rader_ir import bright_sources
+from rader_ir.bright_sources import REVISION, Split
+from rader_ir.collection import Collection
 
 
 class Task(NamedTuple):
@@ -24,20 +24,12 @@ class Task(NamedTuple):
     instruction: str
 
 
-class Split(NamedTuple):
-    """What a run of a task needs and is measured by: {query_id: text}, judgements, {query_id: excluded doc_ids}."""
-
-    queries: dict[str, str]
-    qrels: Qrels
-    excluded: dict[str, frozenset[str]]
-
-
 def _given(need: str, relevant: str) -> str:
     kind = need.split()[-1]
     return f"Given {need}, retrieve relevant {relevant} that help answer the {kind}"
 
 
-# Counts of the release that RaDeR and ir_datasets use; a later one has fewer TheoT and more TheoQ queries.
+# Counts of the release that RaDeR and ir_datasets use; the first one has fewer TheoT and more TheoQ queries.
 TASKS = {
     "biology": Task("stackexchange", 103, 57_359, _given("a biology post", "{documents}")),
     "earth_science": Task("stackexchange", 116, 121_249, _given("a earth_science post", "{documents}")),
@@ -59,6 +51,9 @@ QUERIES = {"original": "text"} | {
     for name in ("gpt4_reason", "claude_3_opus_reason", "gemini_1_0_reason", "llama3_70b_reason", "grit_reason")
 }
 
+# As papers report tasks: nDCG@10 above all; whole pages, of which there are some hundreds, by the first one.
+MEASURES = ("nDCG@10", "R@10", "R@100", "P@10", "RR@10")
+
 
 def instruction(task: str, *, long: bool = False) -> str:
     """The published instruction that goes before a query of the task: "Instruct: ...", a line break, "Query: ".
@@ -70,6 +65,9 @@ def instruction(task: str, *, long: bool = False) -> str:
     """
     _check(task, long)
     return f"Instruct: {TASKS[task].instruction.format(documents='documents' if long else 'passages')}\nQuery: "
+
+
+_instruction = instruction  # `collection` has an argument of that name
 
 
 def has_long(task: str) -> bool:
@@ -84,6 +82,40 @@ def irds_name(task: str, *, long: bool = False) -> str:
     return f"bright/{task.replace('_', '-')}{'-long' if long else ''}"
 
 
+def collection(
+    task: str,
+    *,
+    source: str | Path = "irds",
+    queries: str = "original",
+    long: bool = False,
+    qrels: str = "plain",
+    instruction: bool = True,
+    revision: str | None = None,
+) -> Collection:
+    """A task with its documents, as a `Collection` named "bright/TASK", or "bright/TASK-long" for whole pages.
+
+    Its `documents` are None where a folder has none: runs can be measured all the same.
+
+    Args:
+        task, source, queries, long, qrels, revision: as for `load`.
+        instruction: whether models that take one are given the task's published instruction.
+
+    Raises:
+        ValueError, FileNotFoundError, ModuleNotFoundError: as `load`; for documents, when they are opened.
+    """
+    split = load(task, source=source, queries=queries, long=long, qrels=qrels, revision=revision)
+    return Collection(
+        name=f"bright/{task}{'-long' if long else ''}",
+        queries=split.queries,
+        qrels=split.qrels,
+        excluded=split.excluded,
+        documents=_documents(task, source, long, revision),
+        instruction=_instruction(task, long=long) if instruction else "",
+        measures=("R@1", *MEASURES) if long else MEASURES,
+        version=_version(task, source, queries, qrels, revision, len(split.queries)),
+    )
+
+
 def load(
     task: str,
     *,
@@ -91,33 +123,44 @@ def load(
     queries: str = "original",
     long: bool = False,
     qrels: str = "plain",
+    revision: str | None = None,
 ) -> Split:
-    """Load a task's queries, judgements and exclusions; its documents are `read_documents("irds:" + irds_name(task))`.
+    """Load a task's queries, judgements and exclusions.
 
     Args:
         task: a name of `TASKS`.
-        source: "irds" (ir_datasets downloads on first use), or a folder with `topics/TASK.jsonl.gz`, `qrels/TASK.tsv`
-            and `qrels_fixed/TASK.tsv`, laid out as anserini-tools' exports of BRIGHT.
-        queries: a name of `QUERIES`; a folder has the original ones only.
+        source: "irds" (ir_datasets downloads on first use); "hub" (the data set xlangai/BRIGHT at `REVISION`); or a folder.
+            A folder is laid out as anserini-tools' exports of BRIGHT, `topics/TASK.jsonl.gz`, `qrels/TASK.tsv`,
+            `qrels_fixed/TASK.tsv`, with `queries/NAME/TASK.jsonl.gz` for queries of `QUERIES`, `documents/TASK.jsonl.gz` and
+            `documents_long/TASK.jsonl.gz` if there are any; or as the hub's data set.
+        queries: a name of `QUERIES`.
         long: judge whole pages instead of passages.
         qrels: "plain", which published figures are measured with, or "fixed", the later correction for five tasks (the
             others keep theirs), which only a folder has, for passages. Figures of the two cannot be compared.
+        revision: another commit of the hub's data set, taken as it is; the default's numbers of queries are checked.
 
     Raises:
-        ValueError: an unknown task or choice, a choice that the source does not have, a query without text.
-        FileNotFoundError: the folder lacks a file.
-        ModuleNotFoundError: "irds" without ir_datasets.
+        ValueError: an unknown task or choice, a choice that the source does not have, a query without text, numbers of
+            queries that are not those of published figures.
+        FileNotFoundError: the folder lacks a file; the hub cannot be reached.
+        ModuleNotFoundError: "irds" without ir_datasets, parquet without pyarrow.
     """
     _check(task, long)
     _check_choice("queries", queries, QUERIES)
     _check_choice("qrels", qrels, ("plain", "fixed"))
-    if qrels == "fixed" and (long or source == "irds"):
-        raise ValueError("qrels 'fixed' exist in a folder and for passages only; choose 'plain', or give such a folder")
+    if qrels == "fixed" and (long or source in ("irds", "hub")):
+        raise ValueError(
+            "qrels 'fixed' exist in a folder and for passages only; choose 'plain', or give a folder with qrels_fixed/TASK.tsv "
+            f"({bright_sources.CORRECTED_FROM})"
+        )
+    if revision is not None and source != "hub":
+        raise ValueError(f"revision {revision!r} is one of the hub's; give source 'hub' with it")
     if source == "irds":
-        return _from_irds(irds_name(task, long=long), QUERIES[queries])
-    if queries != "original":
-        raise ValueError(f"queries {queries!r} are not in folder {source}; choose 'original', or source 'irds'")
-    return _from_folder(Path(source), task, long=long, fixed=qrels == "fixed")
+        return bright_sources.from_irds(irds_name(task, long=long), queries)
+    if source == "hub":
+        expected = TASKS[task].queries
+        return bright_sources.from_hub(task, queries=queries, long=long, revision=revision, expected=expected)
+    return bright_sources.from_folder(Path(source), task, queries=queries, long=long, fixed=qrels == "fixed")
 
 
 def macro_average(values: Mapping[str, float]) -> float:
@@ -132,31 +175,20 @@ def macro_average(values: Mapping[str, float]) -> float:
     return sum(values.values()) / len(values)
 
 
-def _from_irds(name: str, field: str) -> Split:
-    dataset = load_irds(name)
-    queries = {query.query_id: getattr(query, field) for query in dataset.queries_iter()}
-    if empty := [query_id for query_id, text in queries.items() if not (text or "").strip()]:
-        raise ValueError(f"{name}: {len(empty)} queries have no {field}, {empty[0]!r} first; choose other queries")
-    qrels: Qrels = {}
-    for judgement in dataset.qrels_handler().qrels_iter():  # not dataset.qrels_iter(): see excluded_in_qrels
-        if judgement.relevance != EXCLUDED_RELEVANCE:
-            qrels.setdefault(judgement.query_id, {})[judgement.doc_id] = judgement.relevance
-    return Split(queries, qrels, excluded_in_qrels(dataset))
+def _documents(task: str, source: str | Path, long: bool, revision: str | None) -> bright_sources.Documents | None:
+    if source == "irds":
+        return partial(bright_sources.irds_documents, irds_name(task, long=long))
+    if source == "hub":
+        expected = None if long else TASKS[task].documents
+        return bright_sources.hub_documents(task, long=long, revision=revision, expected=expected)
+    return bright_sources.folder_documents(Path(source), task, long=long)
 
 
-def _from_folder(folder: Path, task: str, *, long: bool, fixed: bool) -> Split:
-    topics = folder / "topics" / f"{task}.jsonl.gz"
-    queries, excluded = read_queries(topics, fields=["query"])
-    if long:
-        return Split(queries, _pages(topics), excluded)
-    corrected = folder / "qrels_fixed" / f"{task}.tsv"
-    chosen = corrected if fixed and corrected.is_file() else folder / "qrels" / f"{task}.tsv"
-    return Split(queries, read_qrels(chosen), excluded)
-
-
-def _pages(topics: Path) -> Qrels:
-    records = (json.loads(line) for _, line in numbered_lines(topics))
-    return {str(record["id"]): dict.fromkeys(record["gold_ids_long"], 1) for record in records}
+def _version(task: str, source: str | Path, queries: str, qrels: str, revision: str | None, count: int) -> str:
+    """Words that tell one state of the data from another; a folder's place is no part of it."""
+    where = {"irds": "ir_datasets", "hub": f"hub {revision or REVISION}"}.get(str(source), "folder")
+    odd = "" if count == TASKS[task].queries else f", {count} queries instead of {TASKS[task].queries}"
+    return f"{where}, {queries} queries, {qrels} qrels{odd}"
 
 
 def _check(task: str, long: bool) -> None:

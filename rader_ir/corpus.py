@@ -62,7 +62,7 @@ def read_queries(
         if query_id in queries:
             raise ValueError(f"{where}: query id {query_id!r} stands twice; keep one record")
         queries[query_id] = record_text(record, fields, (*FIELDS, "query"), where)
-        if doc_ids := _excluded(record, where):
+        if doc_ids := excluded_ids(record, where):
             excluded[query_id] = doc_ids
     return queries, excluded | (_judged_excluded(source) if _is_irds(source) else {})
 
@@ -97,6 +97,18 @@ def excluded_in_qrels(dataset) -> dict[str, frozenset[str]]:
         if judgement.relevance == EXCLUDED_RELEVANCE:
             doc_ids.setdefault(judgement.query_id, set()).add(judgement.doc_id)
     return {query_id: frozenset(found) for query_id, found in doc_ids.items()}
+
+
+def excluded_ids(record: Mapping[str, Any], where: str) -> frozenset[str]:
+    """The doc_ids in the field `excluded_ids` of a query's record; absent, null, [] or ["N/A"] mean none.
+
+    Raises:
+        ValueError: it is no list of ids.
+    """
+    doc_ids = record.get("excluded_ids") or []
+    if not isinstance(doc_ids, list | tuple):
+        raise ValueError(f"{where}: excluded_ids is {doc_ids!r}; expected a list of doc_ids")
+    return frozenset(checked_id(doc_id, f"{where}: excluded_ids") for doc_id in doc_ids if doc_id != "N/A")
 
 
 def _is_irds(source) -> bool:
@@ -139,10 +151,3 @@ def _tsv_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if not tab:
             raise ValueError(f"{path}:{number}: no tab in {line[:80]!r}; expected id<TAB>text")
         yield f"{path}:{number}", {"id": name, "text": text}
-
-
-def _excluded(record: Mapping[str, Any], where: str) -> frozenset[str]:
-    doc_ids = record.get("excluded_ids") or []
-    if not isinstance(doc_ids, list | tuple):
-        raise ValueError(f"{where}: excluded_ids is {doc_ids!r}; expected a list of doc_ids")
-    return frozenset(checked_id(doc_id, f"{where}: excluded_ids") for doc_id in doc_ids if doc_id != "N/A")

@@ -19,6 +19,7 @@ DOORS = ("rader_ir.pyserini", "rader_ir.cli", "pyterrier_rader")
 # A module takes the floor of its longest listed prefix. A new module of rader_ir needs a line here.
 FLOORS = {
     0: "runs files fusion orderings answers prompts checkpoints checkpoint_folders recorded bright corpus passages "
+    "bright_sources hub_data mteb_layout rarb irds_collections collections_by_name "
     "evaluation collection mcts java records examples tevatron guards seeded mining",
     1: "weights adapters linear packed threads loading tokens text_model encoder cross_encoder index index_writer index_formats "
     "analysis bm25 lm "
@@ -32,13 +33,13 @@ FLOOR_OF |= {"pyterrier_rader": 4, "rader_ir": 0}
 
 EVERYWHERE = {*sys.stdlib_module_names, *PACKAGES, "numpy"}
 LIBRARIES = {
-    0: {"ir_measures", "ir_datasets", "tqdm"},
+    0: {"ir_measures", "ir_datasets", "tqdm", "pyarrow", "huggingface_hub"},
     1: {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "faiss", "bm25s", "Stemmer", "regex"}
     | {"aiohttp", "yarl", "certifi", "vllm", "math_verify", "sympy", "pandas", "scipy", "matplotlib", "uvloop"},
     2: set(),
     3: {"sentence_transformers", "peft", "trl", "accelerate", "datasets"},
 }
-ONLY_IN_FUNCTIONS = {0: {"ir_datasets", "tqdm"}, 1: {"pandas", "vllm", "uvloop"}}
+ONLY_IN_FUNCTIONS = {0: {"ir_datasets", "tqdm", "pyarrow", "huggingface_hub"}, 1: {"pandas", "vllm", "uvloop"}}
 MODEL_LIBRARIES = {"torch", "transformers", "faiss", "bm25s", "sentence_transformers", "peft", "trl", "accelerate"}
 
 

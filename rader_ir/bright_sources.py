@@ -1,0 +1,226 @@
+"""Where BRIGHT's files come from: ir_datasets, a folder, or the hub's data set; each gives the same queries and judgements.
+
+The hub keeps, per task, a table in `examples` (questions, judged and excluded documents), in `documents` and `long_documents`,
+and in one folder for each language model whose reasoning took the place of the questions. Exports for other tools keep
+`topics` and `qrels` instead, and only they have the corrected judgements.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rader_ir.corpus import (
+    DOC_ID_FIELDS,
+    EXCLUDED_RELEVANCE,
+    QUERY_ID_FIELDS,
+    excluded_ids,
+    excluded_in_qrels,
+    load_irds,
+)
+from rader_ir.hub_data import (
+    count_rows,
+    fetch_tables,
+    find_table,
+    published_id,
+    published_text,
+    read_corpus,
+    read_table,
+)
+from rader_ir.records import checked_id
+from rader_ir.runs import Qrels, read_qrels
+
+REPOSITORY = "xlangai/BRIGHT"
+# The files of this commit have the sizes that ir_datasets 0.6.3 pins with its checksums; their judgements are the ones that
+# published figures are measured with. The first release (a75a0eb, June 2024) has 205 and 65 TheoremQA queries.
+REVISION = "3066d29c9651a576c8aba4832d249807b181ecae"
+
+# The hub's folder of each set of queries.
+FOLDERS = {
+    "original": "examples",
+    "gpt4_reason": "gpt4_reason",
+    "claude_3_opus_reason": "claude-3-opus_reason",
+    "gemini_1_0_reason": "Gemini-1.0_reason",
+    "llama3_70b_reason": "llama3-70b_reason",
+    "grit_reason": "grit_reason",
+}
+# Tasks whose judgements were corrected later; those of the other seven stayed.
+CORRECTED = ("biology", "earth_science", "robotics", "stackoverflow", "sustainable_living")
+CORRECTED_FROM = "castorini/anserini-tools@5b819c1a45c8a0a3ec9426f476694f44a29dfaf3, qrels/qrels.bright-*.fixed.txt"
+
+Documents = Callable[[], Iterator[tuple[str, str]]]
+_TEXT_FIELDS = ("title", "text", "contents", "content")
+
+
+class Split(NamedTuple):
+    """What a run of a task needs and is measured by: {query_id: text}, judgements, {query_id: excluded doc_ids}."""
+
+    queries: dict[str, str]
+    qrels: Qrels
+    excluded: dict[str, frozenset[str]]
+
+
+def from_irds(name: str, queries: str) -> Split:
+    """The split of a dataset of ir_datasets, such as "bright/pony-long"; raises as `bright.load`."""
+    dataset = load_irds(name)
+    texts = {query.query_id: query.text for query in dataset.queries_iter()}
+    if queries != "original":
+        path = _irds_file(name.removeprefix("bright/").removesuffix("-long"), queries)
+        texts = _rewritten(read_table([path]), texts, queries, name)
+    qrels: Qrels = {}
+    for judgement in dataset.qrels_handler().qrels_iter():  # not dataset.qrels_iter(): see excluded_in_qrels
+        if judgement.relevance != EXCLUDED_RELEVANCE:
+            qrels.setdefault(judgement.query_id, {})[judgement.doc_id] = judgement.relevance
+    return Split(texts, qrels, excluded_in_qrels(dataset))
+
+
+def irds_documents(name: str) -> Iterator[tuple[str, str]]:
+    """The documents of a dataset of ir_datasets as they were published."""
+    for number, document in enumerate(load_irds(name).docs_iter(), start=1):
+        record, where = document._asdict(), f"irds:{name}, record {number}"
+        yield published_id(record, ("doc_id",), where), published_text(record, ("title", "text"), where)
+
+
+def from_folder(folder: Path, task: str, *, queries: str, long: bool, fixed: bool) -> Split:
+    """The split of a task in a folder of exports, or of the hub's tables; raises as `bright.load`."""
+    if (folder / "examples").is_dir() and not (folder / "topics").is_dir():
+        split = _from_tables(folder, task, queries=queries, long=long)
+    else:
+        split = _from_exports(folder, task, queries=queries, long=long)
+    return split._replace(qrels=_corrected(folder, task) or split.qrels) if fixed else split
+
+
+def folder_documents(folder: Path, task: str, *, long: bool) -> Documents | None:
+    """How to open the documents of a task that a folder has, None where it has none."""
+    try:
+        paths = find_table(folder, *_document_tables(task, long))
+    except FileNotFoundError:
+        return None
+    return lambda: read_corpus(paths, DOC_ID_FIELDS, _TEXT_FIELDS)
+
+
+def from_hub(task: str, *, queries: str, long: bool, revision: str | None, expected: int) -> Split:
+    """The split of a task of the hub's data set; raises as `bright.load`.
+
+    Args:
+        task, queries, long: as for `bright.load`.
+        revision: None takes `REVISION` and wants `expected` queries; one that is given is taken as it is.
+        expected: number of queries.
+    """
+    tables = [f"{FOLDERS[name]}/{task}" for name in dict.fromkeys(("original", queries))]
+    folder = fetch_tables(REPOSITORY, *tables, revision=revision or REVISION)
+    split = _from_tables(folder, task, queries=queries, long=long)
+    _check_count(task, "queries", len(split.queries), revision, expected)
+    return split
+
+
+def hub_documents(task: str, *, long: bool, revision: str | None, expected: int | None) -> Documents:
+    """How to open the documents of a task of the hub's data set; they are fetched when they are opened."""
+
+    def documents():
+        table = _document_tables(task, long)[0]
+        paths = find_table(fetch_tables(REPOSITORY, table, revision=revision or REVISION), table)
+        count = count_rows(paths)
+        if expected is not None and count is not None:
+            _check_count(task, "documents", count, revision, expected)
+        return read_corpus(paths, DOC_ID_FIELDS, _TEXT_FIELDS)
+
+    return documents
+
+
+def _document_tables(task: str, long: bool) -> tuple[str, ...]:
+    return (f"long_documents/{task}", f"documents_long/{task}") if long else (f"documents/{task}",)
+
+
+def _check_count(task: str, what: str, count: int, revision: str | None, expected: int) -> None:
+    if revision is None and count != expected:
+        raise ValueError(
+            f"task {task!r} has {count} {what} at revision {REVISION} of {REPOSITORY}; published figures are measured with "
+            f"{expected}. Name the revision if you mean this one"
+        )
+
+
+def _irds_file(task: str, queries: str) -> Path:
+    """The file of rewritten queries in the cache of ir_datasets, which fetches and checks it.
+
+    Not the field of its queries: that holds the file's column `reasoning`, whereas BRIGHT's own code takes `query`.
+    """
+    import ir_datasets
+
+    files = ir_datasets.util.DownloadConfig.context("bright", ir_datasets.util.home_path() / "bright")
+    return Path(files[f"{task}/{FOLDERS[queries]}/queries"].path())
+
+
+def _from_exports(folder: Path, task: str, *, queries: str, long: bool) -> Split:
+    topics = folder / "topics" / f"{task}.jsonl.gz"
+    if not topics.is_file():
+        raise FileNotFoundError(f"{topics}: no such file; expected BRIGHT's topics, or the hub's tables in {folder}")
+    split = _from_examples(read_table([topics]), long=long)
+    if queries != "original":
+        split = split._replace(queries=_rewritten_of(folder, f"queries/{queries}/{task}", split.queries, queries))
+    return split if long else split._replace(qrels=read_qrels(folder / "qrels" / f"{task}.tsv"))
+
+
+def _from_tables(folder: Path, task: str, *, queries: str, long: bool) -> Split:
+    gold = "gold_ids_long" if long else "gold_ids"
+    paths = find_table(folder, f"examples/{task}")
+    split = _from_examples(read_table(paths, ("id", "query", "excluded_ids", gold)), long=long)
+    if queries != "original":
+        split = split._replace(queries=_rewritten_of(folder, f"{FOLDERS[queries]}/{task}", split.queries, queries))
+    return split
+
+
+def _from_examples(records: Iterable[tuple[str, Mapping[str, Any]]], *, long: bool) -> Split:
+    split = Split({}, {}, {})
+    for where, record in records:
+        query_id = published_id(record, QUERY_ID_FIELDS, where)
+        if query_id in split.queries:
+            raise ValueError(f"{where}: query id {query_id!r} stands twice; keep one record")
+        split.queries[query_id] = published_text(record, ("query",), where)
+        gold = record.get("gold_ids_long" if long else "gold_ids") or []
+        if gold := [checked_id(doc_id, where) for doc_id in gold if doc_id != "N/A"]:
+            split.qrels[query_id] = dict.fromkeys(gold, 1)  # some examples name a document twice
+        if doc_ids := excluded_ids(record, where):
+            split.excluded[query_id] = doc_ids
+    _check_texts(split.queries, "query", "the examples")
+    return split
+
+
+def _rewritten_of(folder: Path, table: str, original: Mapping[str, str], queries: str) -> dict[str, str]:
+    try:
+        paths = find_table(folder, table)
+    except FileNotFoundError as error:
+        raise ValueError(f"queries {queries!r} are not in folder {folder} ({error}); choose 'original'") from error
+    return _rewritten(read_table(paths), original, queries, str(folder))
+
+
+def _rewritten(
+    records: Iterable[tuple[str, Mapping[str, Any]]], original: Mapping[str, str], queries: str, where: str
+) -> dict[str, str]:
+    """The texts that took the place of the questions, in the order of these.
+
+    The hub's tables have them in `query`, where BRIGHT's own code takes them; `reasoning` beside it may be the annotators',
+    who knew what is to be found. Exports may keep the question in `query` and the model's reasoning in `reasoning`. So the
+    first field is meant that is not the question itself.
+    """
+    found = {published_id(record, QUERY_ID_FIELDS, place): record for place, record in records}
+    for field in ("query", "text", "reasoning"):
+        texts = {query_id: found.get(query_id, {}).get(field) or "" for query_id in original}
+        changed = [text for query_id, text in texts.items() if text.strip() not in ("", original[query_id].strip())]
+        if changed and 2 * len(changed) >= len(texts):
+            _check_texts(texts, queries, where)
+            return texts
+    raise ValueError(f"{where}: no {queries} in the fields query, text or reasoning; choose other queries")
+
+
+def _check_texts(texts: Mapping[str, str], field: str, where: str) -> None:
+    if empty := [query_id for query_id, text in texts.items() if not text.strip()]:
+        raise ValueError(f"{where}: {len(empty)} queries have no {field}, {empty[0]!r} first; choose other queries")
+
+
+def _corrected(folder: Path, task: str) -> Qrels | None:
+    path = folder / "qrels_fixed" / f"{task}.tsv"
+    if path.is_file():
+        return read_qrels(path)
+    if task in CORRECTED:
+        raise FileNotFoundError(f"{path}: no such file; put the corrected judgements there, from {CORRECTED_FROM}")
+    return None
