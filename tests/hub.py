@@ -1,4 +1,4 @@
-"""A small model hub over loopback: serves folders as repositories, in the few calls that downloading a snapshot makes.
+"""A small hub over loopback: serves folders as models and data sets, in the few calls that downloading a snapshot makes.
 
 It also takes uploads: what is committed to a repository lands in the folder `uploads` that it is given.
 """
@@ -6,6 +6,7 @@ It also takes uploads: what is committed to a repository lands in the folder `up
 import base64
 import hashlib
 import json
+import re
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from urllib.parse import unquote, urlparse
 import yaml
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+_ASKED = re.compile(r"/([0-9a-f]{40})(?:/|$)")  # a revision that is a commit is answered with that commit
 
 
 @contextmanager
@@ -102,14 +104,19 @@ def _handler(repositories: dict[str, Path], refused: str, uploads: Path | None, 
             path = unquote(urlparse(self.path).path)
             self.server.requests.append(f"{self.command} {path}")
             for name, folder in repositories.items():
-                if path.startswith(f"/api/models/{name}/revision/") or path == f"/api/models/{name}":
-                    files = [{"rfilename": file.name} for file in sorted(folder.iterdir())]
-                    return self._json({"id": name, "modelId": name, "sha": COMMIT, "siblings": files, "private": False})
-                if path.startswith(f"/api/models/{name}/tree/"):
-                    files = sorted(folder.iterdir())
-                    return self._json([_entry(file) for file in files])
-                if path.startswith(f"/{name}/resolve/"):
-                    return self._file(folder / path.rsplit("/", 1)[-1], body)
+                for api, files_at in (
+                    (f"/api/models/{name}", f"/{name}"),
+                    (f"/api/datasets/{name}", f"/datasets/{name}"),
+                ):
+                    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+                    if path.startswith(f"{api}/revision/") or path == api:
+                        siblings = [{"rfilename": file.relative_to(folder).as_posix()} for file in files]
+                        told = {"id": name, "modelId": name, "sha": COMMIT, "siblings": siblings, "private": False}
+                        return self._json(told)
+                    if path.startswith(f"{api}/tree/"):
+                        return self._json([_entry(file, folder) for file in files])
+                    if path.startswith(f"{files_at}/resolve/"):
+                        return self._file(folder / path.removeprefix(f"{files_at}/resolve/").partition("/")[2], body)
             self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
 
         def _json(self, value):
@@ -121,7 +128,9 @@ def _handler(repositories: dict[str, Path], refused: str, uploads: Path | None, 
             data = file.read_bytes()
             if body and file.name == refused:
                 return self._send(403, b"", {"X-Error-Message": "refused"})
-            headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
+            asked = _ASKED.search(self.path)
+            commit = asked[1] if asked else COMMIT
+            headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": commit}
             self._send(200, data, headers, body)
 
         def _send(self, status: int, data: bytes, headers: dict, body: bool = True):
@@ -151,6 +160,11 @@ def _how(file: dict) -> dict:
     return {"path": file["path"], "uploadMode": mode, "shouldIgnore": False, "oid": None}
 
 
-def _entry(file: Path) -> dict:
+def _entry(file: Path, folder: Path) -> dict:
     data = file.read_bytes()
-    return {"type": "file", "path": file.name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+    return {
+        "type": "file",
+        "path": file.relative_to(folder).as_posix(),
+        "size": len(data),
+        "oid": hashlib.sha1(data).hexdigest(),
+    }
