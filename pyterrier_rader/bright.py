@@ -39,7 +39,7 @@ def bright_frames(
 
     Args:
         task: such as "biology".
-        source: "irds" (ir_datasets downloads on first use), or a folder of exports, see `rader_ir.bright.load`.
+        source: "irds" (ir_datasets downloads on first use), "hub", or a folder, see `rader_ir.bright.load`.
         queries: "original", or the reasoning of a language model such as "gpt4_reason".
         long: judge whole pages instead of passages.
         qrels: "plain", or the later correction "fixed".
