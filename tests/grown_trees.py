@@ -1,8 +1,8 @@
 """Grown trees made by hand, and the corpus that they look theorems up in."""
 
 from rader_ir.mcts import QUERY, SOLUTION, THEOREM, THOUGHT, Child, Rules, Tree
+from rader_ir.problems import Problem
 from rader_ir.synth.grown import Found, Grown
-from rader_ir.synth.problems import Problem
 
 PYTHAGORAS = (
     "\\section{Pythagoras's Theorem}\n\\begin{theorem}\nThe square on the hypotenuse of a right triangle has the area of both "

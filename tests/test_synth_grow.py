@@ -10,12 +10,11 @@ import random
 import pytest
 
 from rader_ir.equivalence import Equivalence
-from rader_ir.lm import Failure, Meter, Reply, Sampling
+from rader_ir.lm.steady import Spent
 from rader_ir.mcts import Child, Rules
-from rader_ir.synth.grow import Budget, Standing, grow_all, vote
+from rader_ir.problems import Problem
+from rader_ir.synth.grow import Standing, grow_all, vote
 from rader_ir.synth.grown import Found, Grown
-from rader_ir.synth.problems import Problem
-from rader_ir.synth.steady import IN_A_ROW, Spent, Steady
 from rader_ir.synth.store import RUN, Store, file_name
 
 RULES = Rules(rollouts=6, max_depth=4)
@@ -117,26 +116,6 @@ def test_a_budget_ends_growth_and_nothing_of_a_broken_rollout_is_kept(tmp_path):
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
-@pytest.mark.parametrize(
-    ("budget", "meter", "seconds", "said"),
-    [
-        (Budget(), Meter(attempts=10**9), 1e9, ""),
-        (Budget(calls=5), Meter(attempts=4), 0, ""),
-        (Budget(calls=5), Meter(attempts=5), 0, "5 calls"),
-        (Budget(tokens=100), Meter(tokens_in=60, tokens_out=40), 0, "100 tokens"),
-        (Budget(hours=0.5), Meter(), 1799, ""),
-        (Budget(hours=0.5), Meter(), 1800, "0.5 hours"),
-    ],
-)
-def test_budgets(budget, meter, seconds, said):
-    assert budget.reached(meter, seconds) == said
-
-
-def test_a_budget_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="budget of calls is 0"):
-        Budget(calls=0)
-
-
 def test_a_folder_of_another_run_is_refused(tmp_path):
     grown_in(tmp_path, PROBLEMS[:1])
     for rules, model, said in (
@@ -176,59 +155,3 @@ def test_the_vote_counts_each_node_once(tmp_path):
         counted, weighed = vote(grown, equal), vote(grown, equal, weighted=True)
     assert (counted.keys, counted.weight, counted.total) == ((2, 3, 5), 3.0, 5.0)
     assert (weighed.keys, weighed.weight) == ((1,), 1.0)
-
-
-class Flaky:
-    """A back-end whose call fails; `there` says whether its server answers when it is asked."""
-
-    identity, meter = "flaky", Meter()
-
-    def __init__(self, failure, there):
-        self.failure, self.there, self.looks = failure, there, 0
-
-    async def generate(self, messages, *, sampling, seed):
-        return Reply(failure=self.failure)
-
-    async def check(self):
-        self.looks += 1
-        await asyncio.sleep(0)
-        if not self.there:
-            raise ConnectionError("nothing answers")
-
-
-def asked(lm, times=4):
-    async def ask():
-        calls = [Steady(lm)] * times
-        return await asyncio.gather(*(call.generate("x", sampling=Sampling(), seed=i) for i, call in enumerate(calls)))
-
-    return asyncio.run(ask())
-
-
-def test_a_server_that_is_gone_ends_the_run_and_one_that_is_there_does_not():
-    with pytest.raises(ConnectionError, match="nothing answers"):
-        asked(Flaky(Failure.CONNECTION, there=False))
-    lm = Flaky(Failure.TIMEOUT, there=True)
-    assert [reply.failure for reply in asked(lm)] == [Failure.TIMEOUT] * 4
-    assert lm.looks == 1  # one for all
-    lm = Flaky(Failure.CUT_OFF, there=False)  # the model's own doing: nobody looks
-    assert [reply.failure for reply in asked(lm)] == [Failure.CUT_OFF] * 4 and lm.looks == 0
-
-
-def test_a_server_that_is_there_and_answers_nothing_ends_the_run():
-    lm = Flaky(Failure.SERVER_ERROR, there=True)
-    assert len(asked(lm, IN_A_ROW - 1)) == IN_A_ROW - 1
-    with pytest.raises(ConnectionError, match=f"{IN_A_ROW} calls in a row failed, the last by server_error: .*kept"):
-        asked(lm, IN_A_ROW)
-
-
-def test_one_answer_between_failures_keeps_the_run_going():
-    lm = Flaky(Failure.SERVER_ERROR, there=True)
-    steady = Steady(lm)
-
-    async def ask():
-        for number in range(3 * IN_A_ROW):
-            lm.failure = Failure.SERVER_ERROR if number % IN_A_ROW else Failure.CUT_OFF
-            await steady.generate("x", sampling=Sampling(), seed=number)
-
-    asyncio.run(ask())
-    assert lm.looks == 3 * (IN_A_ROW - 1)

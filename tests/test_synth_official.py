@@ -12,11 +12,11 @@ pytest.importorskip("aiohttp")
 
 from rader_ir.lm.server import Server
 from rader_ir.mcts import QUERY, SOLUTION, THEOREM, THOUGHT, Child, Rules, drive, search
+from rader_ir.problems import Problem
 from rader_ir.synth.build import Recipe, build_examples
 from rader_ir.synth.grown import Found, Grown
 from rader_ir.synth.official import export_official, trace, tree_lines
 from rader_ir.synth.official_import import read_official
-from rader_ir.synth.problems import Problem
 from tests.grown_trees import CORPUS, grown, hang, legs, solution, theorem, thought, walk
 from tests.lm_server import MODEL, LMServer
 from tests.test_synth_build import PROMPTS, reply

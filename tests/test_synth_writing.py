@@ -1,13 +1,11 @@
 """Queries that a model writes: what they share with a theorem's wording, its names in them; by hand."""
 
-import asyncio
 import hashlib
 import random
 
 import pytest
 
 from rader_ir.seeded import seed_of
-from rader_ir.synth.asking import side_by_side
 from rader_ir.synth.wording import LONG, Overlap, Wording, is_named, names_of, overlap
 from tests.grown_trees import CORPUS, PYTHAGORAS
 
@@ -113,27 +111,6 @@ RIEMANN = (
 def test_whom_a_theorem_is_named_after_is_found_though_its_text_names_them_too(query, text, named):
     (name,) = names_of(text)
     assert is_named(query, name, text) is named
-
-
-def test_work_is_done_side_by_side_and_ends_together():
-    """Three of five under way at a time; when one raises, none is left under way."""
-    under_way, most = set(), []
-
-    async def work(item):
-        under_way.add(item)
-        most.append(len(under_way))
-        try:
-            await asyncio.sleep(0.002 * (5 - item))
-            if item == 9:
-                raise ValueError("nine")
-            return item * item
-        finally:
-            under_way.discard(item)
-
-    assert asyncio.run(side_by_side(range(5), work, width=3)) == [0, 1, 4, 9, 16] and max(most) == 3
-    with pytest.raises(ValueError, match="nine"):
-        asyncio.run(side_by_side([0, 9, 1], work))
-    assert not under_way and asyncio.run(side_by_side([], work)) == []
 
 
 def test_seeds_follow_from_their_key():

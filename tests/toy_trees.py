@@ -10,8 +10,8 @@ from pathlib import Path
 from rader_ir.cli import main
 from rader_ir.examples import Example, Passage, write_examples
 from rader_ir.mcts import QUERY, SOLUTION, THEOREM, THOUGHT, Child, Expand, Rules, drive, search
+from rader_ir.problems import Problem
 from rader_ir.synth.grown import FAILED, KEPT, REJECTED, USED, Found, Grown
-from rader_ir.synth.problems import Problem
 
 ATTACK = """</script><script>window.hit = 1</script><img src=x onerror="window.hit=1"><!--<script>'"&amp;{data}{script}\u2028"""
 QUESTION = r"What is the remainder when $7^{100}$ is divided by $13$?"

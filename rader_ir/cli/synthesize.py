@@ -130,8 +130,8 @@ def run(args: argparse.Namespace) -> dict:
         raise ValueError(f"--out {args.out} is a file; give a folder, which is made where it is not there")
     from rader_ir.lm.cache import Cached
     from rader_ir.lm.loops import run as run_loop
+    from rader_ir.problems import read_problems
     from rader_ir.synth.pipeline import synthesize
-    from rader_ir.synth.problems import read_problems
     from rader_ir.synth.store import REPLIES
 
     plan, lm = _plan(args), _lm(args)
@@ -181,10 +181,10 @@ def _tell_of_none(told: dict, args: argparse.Namespace) -> None:
 
 def _plan(args: argparse.Namespace):
     from rader_ir.equivalence import TOLERANCE
+    from rader_ir.lm.steady import Budget
     from rader_ir.prompts import load_prompts
     from rader_ir.synth.asking import PAPER
     from rader_ir.synth.build import Recipe
-    from rader_ir.synth.grow import Budget
     from rader_ir.synth.pipeline import Plan
 
     rules = {name: getattr(args, name) for name in (*_RULES, "schedule", "variant") if getattr(args, name) is not None}

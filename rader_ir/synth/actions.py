@@ -13,11 +13,12 @@ from typing import Any
 
 from rader_ir.equivalence import Equivalence
 from rader_ir.lm import Generates, Reply, Sampling
+from rader_ir.lm.asking import asked, together
 from rader_ir.mcts import QUERY, SOLUTION, THEOREM, THOUGHT, Ask, Child, Expand
 from rader_ir.prompts import Prompt, load_prompts
 from rader_ir.seeded import seed_of
 from rader_ir.synth import reading
-from rader_ir.synth.asking import PAPER, asked, partial_solution, together
+from rader_ir.synth.asking import PAPER, partial_solution
 from rader_ir.synth.grown import FAILED, KEPT, REJECTED, USED, Found, Grown
 from rader_ir.synth.library import Library
 from rader_ir.synth.rewards import Mark, Marker

@@ -16,11 +16,11 @@ from rader_ir.bm25 import BM25
 from rader_ir.examples import KINDS, Example, Passage
 from rader_ir.guards import statement
 from rader_ir.lm import Generates
+from rader_ir.lm.asking import side_by_side
 from rader_ir.mining import Window
 from rader_ir.prompts import Prompt
 from rader_ir.runs import Run
 from rader_ir.seeded import seed_of
-from rader_ir.synth.asking import side_by_side
 from rader_ir.synth.grown import Grown
 from rader_ir.synth.negatives import PAPER, FalseNegatives, depth_of, filled, mined
 from rader_ir.synth.paths import TRAJECTORIES, Use, Yield, yielded

@@ -16,10 +16,10 @@ from rader_ir.evaluation import per_query, table
 from rader_ir.examples import read_examples
 from rader_ir.lm import open_lm
 from rader_ir.mcts import Rules
+from rader_ir.problems import Problem
 from rader_ir.runs import Run, cut
 from rader_ir.synth.build import TRAIN
 from rader_ir.synth.pipeline import Plan, synthesize
-from rader_ir.synth.problems import Problem
 from rader_ir.synth.retrieval import SparseSearch
 from rader_ir.synth.simulated import SimulatedSolver, demo_corpus, demo_problems, needed
 from rader_ir.synth.store import REPLIES

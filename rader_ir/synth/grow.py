@@ -5,47 +5,18 @@ tree becomes depends on its problem, the rules, the seed and the replies, and on
 """
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rader_ir.equivalence import Equivalence, Vote, majority
-from rader_ir.lm import Meter
+from rader_ir.lm.steady import Spent
 from rader_ir.mcts import Child, Expand, rollout
+from rader_ir.problems import Problem
 from rader_ir.synth.grown import Grown
-from rader_ir.synth.problems import Problem
-from rader_ir.synth.steady import Spent
 from rader_ir.synth.store import Store
 
 Children = Callable[[Grown, Expand], Awaitable[Sequence[Child]]]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What one call of the program may use; None is no limit. Calls under way when it is reached go beyond it.
-
-    Attributes:
-        calls: attempts that reached the language model; replies from the cache cost nothing.
-        tokens: read and written.
-        hours: of wall time.
-    """
-
-    calls: int | None = None
-    tokens: int | None = None
-    hours: float | None = None
-
-    def __post_init__(self):
-        for name in ("calls", "tokens", "hours"):
-            given = getattr(self, name)
-            if given is not None and not 0 < given < math.inf:
-                raise ValueError(f"the budget of {name} is {given!r}; give a number above 0, or None for no limit")
-
-    def reached(self, meter: Meter, seconds: float) -> str:
-        """Which limit is reached, in words; "" for none."""
-        used = {"calls": meter.attempts, "tokens": meter.tokens_in + meter.tokens_out, "hours": seconds / 3600}
-        given = ((name, getattr(self, name)) for name in used)
-        return next((f"{limit} {name}" for name, limit in given if limit is not None and used[name] >= limit), "")
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any
 
 from rader_ir.files import read_text, replacing
 from rader_ir.mcts import QUESTION, Rules, Tree
-from rader_ir.synth.problems import Problem
+from rader_ir.problems import Problem
 
 VERSION = 1
 FAILED, KEPT, REJECTED, USED = "failed", "kept", "rejected", "used"

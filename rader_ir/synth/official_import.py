@@ -15,11 +15,11 @@ from typing import Any
 from rader_ir.answers import final_answer
 from rader_ir.files import read_text
 from rader_ir.mcts import QUERY, QUESTION, SOLUTION, THEOREM, THOUGHT, Rules, Tree, doc_ids
+from rader_ir.problems import Problem
 from rader_ir.records import jsonl_records
 from rader_ir.runs import ranked
 from rader_ir.synth.grown import FAILED, KEPT, REJECTED, USED, Found, Grown
 from rader_ir.synth.official import ANSWER, FINAL, NEGATIVES, QUERY_MARK, ROLLOUT, SHEETS, THEOREM_MARK
-from rader_ir.synth.problems import Problem
 
 _NAME = re.compile(rf"Question (\d+) - {FINAL}\.json")
 _SOUGHT = re.compile(r"Theorem Name:\s*(.*?)\s*\n\s*Theorem Statement:\s*(.*)", re.S)

@@ -7,7 +7,6 @@ is appended to `usage.jsonl`.
 
 import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,21 +16,21 @@ from typing import Any
 from rader_ir.equivalence import TOLERANCE, Equivalence
 from rader_ir.files import replacing
 from rader_ir.lm import Sampling
+from rader_ir.lm.steady import Budget, Spent, Steady, within
 from rader_ir.mcts import Rules
+from rader_ir.problems import Problem
 from rader_ir.prompts import load_prompts
 from rader_ir.synth import report
 from rader_ir.synth.actions import Actions
 from rader_ir.synth.asking import PAPER
 from rader_ir.synth.build import Recipe, build_examples
 from rader_ir.synth.exports import write_built
-from rader_ir.synth.grow import Budget, Standing, grow_all, vote
+from rader_ir.synth.grow import Standing, grow_all, vote
 from rader_ir.synth.grown import Grown
 from rader_ir.synth.library import Library
 from rader_ir.synth.page import page
-from rader_ir.synth.problems import Problem
 from rader_ir.synth.progress import shown
 from rader_ir.synth.retrieval import Search
-from rader_ir.synth.steady import Limited, Spent, Steady
 from rader_ir.synth.store import REPORT, SUMMARIES, Store
 
 USAGE, FIGURE, TABLE = "usage.jsonl", "report.png", "report.md"
@@ -117,8 +116,9 @@ async def synthesize(
         }
         library = Library(documents, search, **kept)
         with Equivalence(tolerance=plan.tolerance) as answers:
+            watched = within(Steady(lm), plan.budget, width=plan.under_way)
             given = {"prompts": prompts, "judge": plan.judge, "sampling": plan.sampling}
-            actions = Actions(_within(plan, Steady(lm)), library, answers=answers, **given)
+            actions = Actions(watched, library, answers=answers, **given)
             with Store(out, plan.rules, plan.seed, actions.about).open() as store:
                 work = _Work(problems, store, actions, plan, verbose)
                 try:
@@ -228,15 +228,6 @@ def _check_gold(problems: Sequence[Problem], documents: Mapping[str, str]) -> No
             raise ValueError(
                 f"problem {problem.problem_id!r} names the gold document {lost[0]!r}, which the corpus has not"
             )
-
-
-def _within(plan: Plan, lm: Steady) -> Steady | Limited:
-    """The model, asked no more once the budget of this call is reached."""
-    if plan.budget == Budget():
-        return lm
-    started = time.monotonic()
-    width = max(plan.under_way, getattr(lm.backend, "concurrency", 1))
-    return Limited(lm, lambda: plan.budget.reached(lm.meter, time.monotonic() - started), width=width)
 
 
 def write_json(path: Path, told: Mapping[str, Any]) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 from rader_ir.answers import boxed, final_answer
 from rader_ir.equivalence import Equivalence, clusters
 from rader_ir.lm import Generates, Sampling
+from rader_ir.lm.asking import asked, together
 from rader_ir.mcts import agreement
 from rader_ir.prompts import Prompt
 from rader_ir.seeded import seed_of
 from rader_ir.synth import reading
-from rader_ir.synth.asking import asked, together
 from rader_ir.synth.grown import Grown
 
 WAYS = ("boxed", "stated")

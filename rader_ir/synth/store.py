@@ -18,8 +18,8 @@ from typing import Any
 from rader_ir.files import replacing
 from rader_ir.index_folder import explained, locked
 from rader_ir.mcts import Rules
+from rader_ir.problems import Problem
 from rader_ir.synth.grown import Grown
-from rader_ir.synth.problems import Problem
 
 TREES, RUN, EXAMPLES, REPORT, REPLIES, SUMMARIES = (
     "trees",

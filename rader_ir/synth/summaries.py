@@ -16,11 +16,11 @@ from pathlib import Path
 
 from rader_ir.files import replacing
 from rader_ir.lm import Failure, Generates, Sampling
+from rader_ir.lm.asking import asked
 from rader_ir.prompts import Prompt
 from rader_ir.records import jsonl_records
 from rader_ir.seeded import seed_of
 from rader_ir.synth import reading
-from rader_ir.synth.asking import asked
 
 LONGEST = (
     6000  # characters of a theorem that are sent; of BRIGHT's TheoremQA corpus the mean is 872, the longest 19,104
@@ -62,7 +62,7 @@ class Summaries:
         path: JSON lines, appended as summaries are made, so that a killed process loses none but the one that it was writing;
             rows of another model, prompt or text are passed over. None keeps them in memory alone.
         prompt: the wording, with the hole {theorem}.
-        sampling: as for `asking.asked`.
+        sampling: as for `lm.asking.asked`.
     """
 
     def __init__(self, path: str | Path | None, *, prompt: Prompt, sampling: Sampling):

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from rader_ir.lm import Failure, Generates, Sampling
+from rader_ir.lm.asking import asked
 from rader_ir.prompts import Prompt
 from rader_ir.seeded import seed_of
 from rader_ir.synth import reading
-from rader_ir.synth.asking import PAPER, asked
+from rader_ir.synth.asking import PAPER
 from rader_ir.synth.paths import Use
 from rader_ir.synth.summaries import LONGEST, SHORTER, UNREADABLE, stated
 from rader_ir.synth.wording import Wording, names_of

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 
 from rader_ir.answers import boxed, final_answer
 from rader_ir.equivalence import Equivalence
+from rader_ir.lm.asking import asked
 from rader_ir.lm.server import Server
 from rader_ir.mcts import QUERY, SOLUTION, THEOREM, THOUGHT, Ask, Child, Expand
 from rader_ir.prompts import load_prompts
 from rader_ir.seeded import seed_of
 from rader_ir.synth import reading
-from rader_ir.synth.asking import PAPER, asked, partial_solution
+from rader_ir.synth.asking import PAPER, partial_solution
 from rader_ir.synth.grow import grow
 from rader_ir.synth.grown import Grown
 from rader_ir.synth.retrieval import Search

@@ -25,15 +25,15 @@ from rader_ir.equivalence import Equivalence
 from rader_ir.lm import open_lm
 from rader_ir.lm.loops import run
 from rader_ir.lm.server import Server
+from rader_ir.lm.steady import Steady
 from rader_ir.mcts import SOLUTION, Rules
+from rader_ir.problems import Problem
 from rader_ir.synth.actions import Actions
 from rader_ir.synth.grow import Standing, grow_all
 from rader_ir.synth.grown import Grown
 from rader_ir.synth.library import Library
-from rader_ir.synth.problems import Problem
 from rader_ir.synth.retrieval import SparseSearch
 from rader_ir.synth.simulated import MODEL, demo_corpus, demo_problems, serve_in_process
-from rader_ir.synth.steady import Steady
 from rader_ir.synth.store import REPLIES, SUMMARIES, Store
 from tests.benchmarks import rows
 from tests.benchmarks.memory import ROOT, highest

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from rader_ir.problems import Problem
 from rader_ir.prompts import fill
-from rader_ir.synth.problems import Problem
 from rader_ir.synth.simulated import counting, measuring
 from rader_ir.synth.simulated.chance import Chance
 from rader_ir.synth.simulated.kinds import Answer, Kind, gold

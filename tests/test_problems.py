@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rader_ir.synth.problems import Problem, read_problems
+from rader_ir.problems import Problem, read_problems
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -6,10 +6,14 @@ which an outage made.
 """
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from rader_ir.lm import Failure, Generates, Message, Reply, Sampling
 from rader_ir.lm.before import Before
+from rader_ir.lm.meter import Meter
+from rader_ir.lm.replies import Failure, Generates, Message, Reply, Sampling
 
 _AWAY = frozenset({Failure.CONNECTION, Failure.TIMEOUT, Failure.SERVER_ERROR, Failure.RATE_LIMIT, Failure.REFUSED})
 
@@ -59,6 +63,33 @@ class Steady(Before):
             raise ConnectionError(f"{error}. {_KEPT}") from error
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What one call of the program may use; None is no limit. Calls under way when it is reached go beyond it.
+
+    Attributes:
+        calls: attempts that reached the language model; replies from the cache cost nothing.
+        tokens: read and written.
+        hours: of wall time.
+    """
+
+    calls: int | None = None
+    tokens: int | None = None
+    hours: float | None = None
+
+    def __post_init__(self):
+        for name in ("calls", "tokens", "hours"):
+            given = getattr(self, name)
+            if given is not None and not 0 < given < math.inf:
+                raise ValueError(f"the budget of {name} is {given!r}; give a number above 0, or None for no limit")
+
+    def reached(self, meter: Meter, seconds: float) -> str:
+        """Which limit is reached, in words; "" for none."""
+        used = {"calls": meter.attempts, "tokens": meter.tokens_in + meter.tokens_out, "hours": seconds / 3600}
+        given = ((name, getattr(self, name)) for name in used)
+        return next((f"{limit} {name}" for name, limit in given if limit is not None and used[name] >= limit), "")
+
+
 class Spent(Exception):
     """A budget is reached; says which limit."""
 
@@ -87,3 +118,18 @@ class Limited(Before):
             if limit := self.reached():
                 raise Spent(limit)
             return await self.lm.generate(messages, sampling=sampling, seed=seed)
+
+
+def within(lm: Steady, budget: Budget, *, width: int) -> Steady | Limited:
+    """The model, asked no more once this call's budget is reached; the hours count from now.
+
+    Args:
+        lm: watched.
+        budget: an empty one leaves the model as it is.
+        width: calls at a time, at least; the back-end's own concurrency where that is more.
+    """
+    if budget == Budget():
+        return lm
+    started = time.monotonic()
+    width = max(width, getattr(lm.backend, "concurrency", 1))
+    return Limited(lm, lambda: budget.reached(lm.meter, time.monotonic() - started), width=width)
