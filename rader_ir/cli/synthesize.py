@@ -5,12 +5,11 @@ The folder that it makes holds examples.jsonl, report.json and trees/. The same 
 
 import argparse
 import asyncio
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-from rader_ir.cli import options
+from rader_ir.cli import lm_options, options
 from rader_ir.cli.search import encoder_of
 from rader_ir.corpus import read_documents
 from rader_ir.examples import KINDS
@@ -46,18 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("language model")
-    group.add_argument("--lm", metavar="URL", help="a server's URL, ending in /v1; or local:FOLDER, vllm:FOLDER")
-    group.add_argument("--lm-model", metavar="NAME", help="the name under which the server has it")
-    group.add_argument("--api-key-env", metavar="VARIABLE", help="environment variable that holds the server's key")
-    group.add_argument(
-        "--concurrency", type=options.positive, default=64, metavar="N", help="calls at a time (%(default)s)"
-    )
+    group = lm_options.add_lm(parser)
     group.add_argument(
         "--under-way", type=options.positive, default=64, metavar="N", help="problems at a time (%(default)s)"
     )
-    group.add_argument("--timeout", type=float, metavar="SECONDS", help="of one attempt at a server (300)")
-    group.add_argument("--retries", type=int, metavar="N", help="of a call that a server failed to answer (5)")
     group.add_argument("--temperature", type=float, metavar="T", help="of steps, solutions and queries (0.8)")
     group.add_argument("--top-p", type=float, metavar="P", help="probability mass that is drawn from (0.95)")
     group.add_argument(
@@ -65,16 +56,6 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--prompts", metavar="FILE", help="TOML file of your own wording")
     group.add_argument("--judge", action="store_true", help="ask the model about answers that comparison finds unequal")
-    group.add_argument(
-        "--prices",
-        type=float,
-        nargs=2,
-        default=(0.0, 0.0),
-        metavar=("IN", "OUT"),
-        help="of a million tokens read, written",
-    )
-    for name, kind in (("calls", int), ("tokens", int), ("hours", float)):
-        group.add_argument(f"--max-{name}", type=kind, metavar="N", help=f"stop growing trees after so many {name}")
 
 
 def _add_search(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +73,8 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         help=f"where RaDeR's paper and code differ ({usual.variant})",
     )
     group.add_argument("--gold-documents", action="store_true", help="no retrieval: the problems' own gold_documents")
+    hidden = "reward samples that agree, not right ones; for `rader rag`, with --no-examples"
+    group.add_argument("--hide-answers", action="store_true", help=hidden)
     group.add_argument("--tolerance", type=float, metavar="X", help="relative, of answers that are rounded (0.001)")
     group.add_argument("--seed", type=int, default=0, help="of all that chance decides (%(default)s)")
     group.add_argument("--index", metavar="DIR", help="dense index to search in place of BM25")
@@ -128,37 +111,24 @@ def run(args: argparse.Namespace) -> dict:
         raise ValueError(f"{lacking[0]} is missing; give PROBLEMS, --corpus and --lm, or --demo")
     if (out := Path(args.out).expanduser()).exists() and not out.is_dir():
         raise ValueError(f"--out {args.out} is a file; give a folder, which is made where it is not there")
+    if args.hide_answers and not args.no_examples:
+        raise ValueError("--hide-answers leaves nothing that examples could be told by; give --no-examples with it")
     from rader_ir.lm.cache import Cached
     from rader_ir.lm.loops import run as run_loop
     from rader_ir.problems import read_problems
     from rader_ir.synth.pipeline import synthesize
     from rader_ir.synth.store import REPLIES
 
-    plan, lm = _plan(args), _lm(args)
-    problems, left = read_problems(args.problems)
+    plan, lm = _plan(args), lm_options.opened(args)
+    problems, left = read_problems(args.problems, hide_answers=args.hide_answers)
     _tell(left, args)
-    asyncio.run(_look(lm))  # before the corpus, which may be large, is read and indexed
+    asyncio.run(lm_options.look(lm))  # before the corpus, which may be large, is read and indexed
     documents = _documents(args)
     search, lm = _search(args, documents), Cached(lm, out / REPLIES)
     given = {"plan": plan, "left": left, "verbose": not args.quiet}
     told = run_loop(synthesize(problems, documents, search, lm, out, **given))
     _tell_of_none(told, args)
     return _figures(told, args)
-
-
-def _lm(args: argparse.Namespace):
-    from rader_ir.lm import open_lm
-
-    given = {"concurrency": args.concurrency, "prices": tuple(args.prices)}
-    given |= {name: getattr(args, name) for name in ("timeout", "retries") if getattr(args, name) is not None}
-    return open_lm(args.lm, model=args.lm_model, api_key=_key(args.api_key_env), **given)
-
-
-async def _look(lm) -> None:
-    """Make sure that a server is there and has the model; what runs in this process is left alone."""
-    if hasattr(lm, "check"):
-        async with lm:
-            pass
 
 
 def _tell(left: list[str], args: argparse.Namespace) -> None:
@@ -181,7 +151,6 @@ def _tell_of_none(told: dict, args: argparse.Namespace) -> None:
 
 def _plan(args: argparse.Namespace):
     from rader_ir.equivalence import TOLERANCE
-    from rader_ir.lm.steady import Budget
     from rader_ir.prompts import load_prompts
     from rader_ir.synth.asking import PAPER
     from rader_ir.synth.build import Recipe
@@ -201,7 +170,7 @@ def _plan(args: argparse.Namespace):
         judge=args.judge,
         tolerance=TOLERANCE if args.tolerance is None else args.tolerance,
         under_way=args.under_way,
-        budget=Budget(args.max_calls, args.max_tokens, args.max_hours),
+        budget=lm_options.budget(args),
         search=not args.no_search,
         examples=not args.no_examples,
     )
@@ -231,14 +200,6 @@ def _search(args: argparse.Namespace, documents: dict[str, str]):
     return DenseSearch(
         index, encoder_of(index, args, verbose=False)
     )  # a bar for each batch of queries would tell nothing
-
-
-def _key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    if not os.environ.get(variable):
-        raise ValueError(f"--api-key-env {variable}: the environment has no such variable, or it is empty; export it")
-    return os.environ[variable]
 
 
 def _figures(told: dict, args: argparse.Namespace) -> dict:

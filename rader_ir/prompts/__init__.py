@@ -30,7 +30,8 @@ HOLES: dict[str, dict[str, tuple[str, ...]]] = {
         "judge": ("question", "gold", "answer"),
         "general_query": ("question", "partial", "theorem"),
         "lexical_query": ("theorem",),
-    }
+    },
+    "rag": {"plain": ("question",), "with_documents": ("question", "documents")},
 }
 
 

@@ -76,8 +76,10 @@ class Grown:
 
     @property
     def solved(self) -> bool:
-        """Whether a rollout ended at a right answer."""
-        return any((self.tree.nodes[end].reward or 0.0) >= 1.0 for end in self.tree.rollouts)
+        """Whether a rollout ended at a right answer; never where none is known."""
+        return self.problem.answer is not None and any(
+            (self.tree.nodes[end].reward or 0.0) >= 1.0 for end in self.tree.rollouts
+        )
 
     def count(self, event: str) -> None:
         """One more of an event."""

@@ -59,6 +59,8 @@ def _problems(problems: Mapping[str, Any]) -> Iterator[str]:
     numbers = {name: problems.get(name, 0) for name in _PROBLEMS} | {"left out": len(problems["left_out"])}
     yield from ("| problems | number | |", "|---|---:|---|")
     yield from (f"| {name} | {numbers[name]:,} | {meaning} |" for name, meaning in _PROBLEMS.items())
+    if problems.get("answers hidden"):
+        yield from ("", "Answers were hidden from these searches, so none counts as solved or as right by majority.")
     verdicts = ", ".join(f"{name} {problems['verdicts'].get(name, 0):,}" for name in VERDICTS)
     yield from ("", f"Verdicts of lookups: {verdicts}. {_VERDICTS}", "")
     if problems["events"]:

@@ -176,6 +176,8 @@ class _Work:
             most = vote(grown, answers)
             counts["with a tree"] += 1
             counts["finished"] += grown.finished
+            if grown.problem.answer is None:
+                counts["answers hidden"] += 1
             counts["solved"] += grown.solved
             counts["right by majority"] += most is not None and answers.compare(most.answer, grown.problem.answer).equal
             counts["rollouts"] += len(grown.tree.rollouts)
