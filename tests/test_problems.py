@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rader_ir.problems import Problem, read_problems
+from rader_ir.problems import Problem, read_answers, read_exclusions, read_problems
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -84,6 +84,59 @@ def test_what_cannot_be_checked_is_listed_and_left_out(tmp_path):
 def test_bad_files_are_refused(tmp_path, records, message):
     with pytest.raises(ValueError, match=message):
         read_problems(written(tmp_path, *records))
+
+
+def test_answers_may_stand_in_another_file_with_or_without_brights_prefix(tmp_path):
+    """TheoremQA's own file is one list with capitals; its answers go before the file's, which has none that is one."""
+    listed = tmp_path / "test.json"
+    rows = [
+        {"id": "a/1.json", "Question": "old?", "Answer": [1, 6], "Picture": None},
+        {"id": "a/2.json", "Answer": True},
+    ]
+    listed.write_text(json.dumps([*rows, {"id": "a/3.json", "Question": "bare?"}]))
+    known = read_answers(listed)
+    assert known == {"a/1.json": [1, 6], "a/2.json": True}
+    lines = tmp_path / "answers.jsonl"
+    lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_answers(lines) == known
+    given = [{"id": f"TheoremQA_a/{i}.json", "query": "new?", "gold_answer": "N/A", "gold_ids": ["7"]} for i in (1, 3)]
+    problems, left = read_problems(
+        written(tmp_path, *given, {"id": "a/2.json", "query": "?", "answer": 5}), known=known
+    )
+    assert problems == [Problem("TheoremQA_a/1.json", "new?", [1, 6], ("7",)), Problem("a/2.json", "?", True)]
+    assert len(left) == 1 and "TheoremQA_a/3.json has no answer" in left[0]
+
+
+def test_hidden_answers_are_not_read(tmp_path):
+    path = written(tmp_path, {"id": "a", "question": "x?", "answer": 3}, {"id": "b", "question": "y?"}, {"id": "c"})
+    problems, left = read_problems(path, hide_answers=True)
+    assert problems == [Problem("a", "x?", None), Problem("b", "y?", None)] and "c has no question" in left[0]
+    with pytest.raises(ValueError, match="has no question; it is empty"):
+        read_problems(written(tmp_path), hide_answers=True)
+
+
+def test_excluded_documents(tmp_path):
+    rows = [{"id": "a", "excluded_ids": ["d1", "d2"]}, {"id": "b", "excluded_ids": ["N/A"]}, {"Excluded_IDs": ["d3"]}]
+    assert read_exclusions(written(tmp_path, *rows)) == {"a": {"d1", "d2"}, "line-3": {"d3"}}
+    with pytest.raises(ValueError, match="excluded_ids is 'd1'; expected a list"):
+        read_exclusions(written(tmp_path, {"id": "a", "excluded_ids": "d1"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"id": "a", "answer": 1}', "expected one JSON list of objects"),
+        ("[1]", "expected one JSON list of objects"),
+        ("[", r"test\.json:1: broken JSON"),
+        ('[{"answer": 1}]', "record 1: no id"),
+        ('[{"id": "a", "answer": 1}, {"id": "a", "answer": 2}]', "record 2: id 'a' stands twice"),
+        ('[{"id": "a"}]', "has no answer; expected records with an id"),
+    ],
+)
+def test_bad_files_of_answers_are_refused(tmp_path, text, message):
+    (tmp_path / "test.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_answers(tmp_path / "test.json")
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")

@@ -53,6 +53,16 @@ def test_the_shipped_prompts_are_those_of_the_table():
     assert prompts["judge"].temperature == 0.0 and prompts["thought"].temperature is None
 
 
+def test_the_prompts_of_answering_differ_by_the_documents_alone():
+    prompts = load_prompts(name="rag")
+    assert prompts.keys() == HOLES["rag"].keys()
+    plain, shown = (prompts[name].messages({"question": "<Q {documents}>"})[0]["content"] for name in HOLES["rag"])
+    assert plain.count("<Q {documents}>") == shown.count("<Q {documents}>") == 1 and "\\boxed{}" in plain
+    said = " Some texts from a library of theorems come first. Use those that help, and pay no attention to the others: there "
+    said += "may be none that helps."
+    assert shown.replace(said, "").replace("Texts:\n{documents}\n\n", "") == plain
+
+
 def test_a_system_message_stands_first_and_is_filled_too():
     prompt = Prompt("solve {question}", "so far: {partial}", 5)
     assert prompt.messages({"question": "Q", "partial": "{question}"}) == [

@@ -182,7 +182,7 @@ class _Work:
     def _about(self, systems, marked, left: Sequence[str]) -> Iterator[str]:
         yield f"{len(self.problems):,} questions; numbers count as equal within {self.plan.tolerance:.2%} where they are rounded."
         if left:
-            yield f"{len(left):,} more are left out, for want of an answer that can be compared; report.json lists them."
+            yield f"Left out: {len(left):,} more, for want of an answer that can be compared; report.json lists them."
         if waiting := [system.label for system in systems if system.label not in marked]:
             ended = f"The budget of {self.stopped} ended this call before {', '.join(waiting)}"
             yield f"{ended}; the same call goes on with what there is."

@@ -31,6 +31,8 @@ def tree_answers(folder: str | Path, problems: Sequence[Problem]) -> tuple[Answe
     answers: Answers = {}
     counts, made = Counter(), Counter()
     folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder; give one that rader synthesize wrote")
     for path in tree_files(folder / TREES if (folder / TREES).is_dir() else folder):
         grown = Grown.read(path)
         problem = grown.problem
@@ -58,9 +60,9 @@ def _way(rules: Rules, retriever: str) -> str:
 def _notes(problems: int, trees: int, counts: Counter, made: Counter) -> Iterator[str]:
     yield f"Votes of {trees:,} trees ({', '.join(sorted(made))})."
     if counts["seen"]:
-        why = "were rewarded for right answers, so this is no measure of the model; grow them with --hide-answers."
-        yield f"{counts['seen']:,} of these searches {why}"
+        why = "so this is no measure of the model; grow them with --hide-answers."
+        yield f"Searches that were rewarded for right answers: {counts['seen']:,}, {why}"
     if counts["unfinished"]:
-        yield f"{counts['unfinished']:,} trees lack rollouts."
+        yield f"Trees that lack rollouts: {counts['unfinished']:,}."
     if trees < problems:
-        yield f"{problems - trees:,} questions have no tree, and count as wrong."
+        yield f"Questions without a tree, which count as wrong: {problems - trees:,}."
