@@ -54,7 +54,7 @@ def right(told):
 
 
 def test_systems_by_name(here, server, capsys):
-    """As `rag_cases` counts; BM25 finds rule i by the number in "Item i", but for question 4, which excludes it: one less than gold."""
+    """As `rag_cases` counts; BM25 finds rule i by the number in "Item i", but for question 4, which excludes it: 6."""
     told = figures(*call(server.url, "--k", 1))
     assert right(told) == {"none": 2, "bm25": 6, "first": 2, "gold": 7} and told["questions"] == 8
     assert (told["calls"], told["failed"]) == (len(server.requests), {})

@@ -87,7 +87,7 @@ async def measure(
 
     Raises:
         ConnectionError: the language model is not there, or gone; what was answered is kept in its cache.
-        ValueError: two systems of one label, an unknown baseline, no model where one is asked, no problem.
+        ValueError: two systems of one label, an unknown baseline, no model where one is asked, no problem, one without an answer.
     """
     plan = plan or Plan()
     _check(problems, systems, lm, plan)
@@ -107,6 +107,8 @@ def _check(problems, systems, lm, plan: Plan) -> None:
     labels = [system.label for system in systems]
     if not problems or not systems:
         raise ValueError(f"{len(problems)} problems and {len(systems)} systems; give at least one of each")
+    if unknown := [problem.problem_id for problem in problems if problem.answer is None]:  # before anything is paid for
+        raise ValueError(f"the answer of {unknown[0]!r} is not known; leave out what cannot be marked")
     if twice := [label for label in labels if labels.count(label) > 1]:
         raise ValueError(f"two systems have the label {twice[0]!r}; give each its own")
     if plan.baseline is not None and plan.baseline not in labels:

@@ -79,13 +79,7 @@ class Marker:
         return f"Marker(tolerance={self.tolerance}, processes={self.processes})"
 
     def mark(self, asked: Sequence[Asked]) -> list[Marked]:
-        """Of all questions, in their order.
-
-        Raises:
-            ValueError: a question whose answer is not known.
-        """
-        if unknown := [each.problem.problem_id for each in asked if each.problem.answer is None]:
-            raise ValueError(f"the answer of {unknown[0]!r} is not known; leave out what cannot be marked")
+        """Of all questions, whose answers are known, in their order."""
         with ThreadPoolExecutor(self.processes, thread_name_prefix="marking") as threads:
             return list(threads.map(self._marked, asked))
 
