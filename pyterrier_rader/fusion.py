@@ -17,7 +17,8 @@ from rader_ir.fusion import interpolate, reciprocal_rank
 class RaDeRFusion(Configured, CutsRanks, pt.Transformer):
     """score = alpha * first + (1 - alpha) * second, each normalised per query (RaDeR, arXiv:2505.18405, hybrid with BM25).
 
-    Behind retrieved documents it fuses rerankers too: `bm25 >> RaDeRFusion(reranker, pt.Transformer.identity())`.
+    Behind retrieved documents it fuses rerankers too: `bm25 >> RaDeRFusion(reranker, pt.Transformer.identity())`. The settings
+    of published figures have names: `RaDeRFusion(dense, bm25, **PUBLISHED["bright-hybrid"])`, from `rader_ir.fusion`.
 
     Args:
         first, second: two systems, by custom the dense one first; or the names of two score columns of one frame, where a
@@ -25,8 +26,8 @@ class RaDeRFusion(Configured, CutsRanks, pt.Transformer):
         alpha: weight of the first, in [0, 1].
         normalise: "zscore", "minmax" or "none".
         over: "topk" cuts each list to `depth` before statistics and fusion; "all" counts every document.
-        missing: what a list that lacks a document gives it: "min", its lowest normalised score; "drop" keeps only documents
-            of both. A query that one system has not at all gets 0 from it.
+        missing: what a list that lacks a document gives it: "min", its lowest normalised score; "first" likewise, but only
+            documents of the first stay; "drop" keeps only those of both. A query that one system has not at all gets 0 from it.
         depth: see `over`.
         num_results: documents kept per query; None keeps all.
 

@@ -3,13 +3,28 @@
 RaDeR (arXiv:2505.18405) mixes dense and BM25 scores, each z-scored per query, as `alpha * dense + (1 - alpha) * bm25`;
 the same sum without normalisation mixes a language model's rating with the score of the first stage. Reciprocal rank
 fusion (Cormack et al., SIGIR 2009) looks at ranks only. Every result is in ranked order, ties by doc_id.
+
+`PUBLISHED` holds the settings behind RaDeR's figures on BRIGHT, as keyword arguments of `interpolate` and of PyTerrier's
+`RaDeRFusion`: `interpolate(dense, bm25, **PUBLISHED[published_setting("biology")])`.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rader_ir.bright import TASKS
 from rader_ir.runs import Run, check_finite, ranked
+
+# arXiv:2505.18405 and the score files that came with it. Over which documents z-scores were taken is published nowhere; the
+# released lists end at 1000.
+PUBLISHED = {
+    # dense and BM25 on the nine tasks of BRIGHT that are no mathematics
+    "bright-hybrid": {"alpha": 0.8, "normalise": "zscore", "over": "topk", "missing": "min", "depth": 1000},
+    # the three of mathematics: the released lists hold the dense scores as they are, and no document of BM25's own
+    "bright-hybrid-math": {"alpha": 1.0, "normalise": "none", "over": "topk", "missing": "first", "depth": 1000},
+    # first a language model's ratings / 5, in [0, 1] or -1 for a reply without one, then the run that was rated
+    "bright-rating": {"alpha": 0.5, "normalise": "none", "over": "all", "missing": "first"},
+}
 
 
 def zscore(scores: np.ndarray) -> np.ndarray:
@@ -31,6 +46,17 @@ def unchanged(scores: np.ndarray) -> np.ndarray:
 
 
 NORMALISATIONS = {"zscore": zscore, "minmax": minmax, "none": unchanged}
+MISSING = ("min", "drop", "first")
+
+
+def published_setting(task: str) -> str:
+    """The name in `PUBLISHED` of the setting that mixes dense retrieval and BM25 on a task of BRIGHT.
+
+    Raises:
+        ValueError: an unknown task.
+    """
+    _check_choice("task", task, TASKS)
+    return "bright-hybrid-math" if TASKS[task].group == "math" else "bright-hybrid"
 
 
 def interpolate(
@@ -54,8 +80,9 @@ def interpolate(
         normalise: "zscore", "minmax" or "none".
         over: "topk" cuts each list to its first `depth` documents before statistics and fusion; "all" takes every
             document.
-        missing: what a document gets from the list that lacks it: "min", that list's lowest normalised score; "drop"
-            fuses only documents that both lists have, so a query that only one run has ends with an empty list.
+        missing: what a document gets from the list that lacks it: "min", that list's lowest normalised score; "first"
+            does the same for the documents of the first list and leaves out those that only the second has; "drop" fuses
+            only documents that both lists have. A query without a document that counts ends with an empty list.
         depth: see `over`.
 
     Returns:
@@ -66,7 +93,7 @@ def interpolate(
     """
     _check_choice("normalise", normalise, NORMALISATIONS)
     _check_choice("over", over, ("topk", "all"))
-    _check_choice("missing", missing, ("min", "drop"))
+    _check_choice("missing", missing, MISSING)
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha {alpha} is outside [0, 1]; it is the weight of the first run")
     check_finite(first)
@@ -108,7 +135,7 @@ def _normalised(scores: Mapping[str, float], depth: int | None, normalise: str) 
 
 
 def _weighted(left: Mapping[str, float], right: Mapping[str, float], alpha: float, missing: str) -> dict[str, float]:
-    doc_ids = left.keys() & right.keys() if missing == "drop" else left.keys() | right.keys()
+    doc_ids = {"min": left.keys() | right.keys(), "drop": left.keys() & right.keys(), "first": left.keys()}[missing]
     left_lowest, right_lowest = min(left.values(), default=0.0), min(right.values(), default=0.0)
     fused = {
         doc_id: alpha * left.get(doc_id, left_lowest) + (1 - alpha) * right.get(doc_id, right_lowest)

@@ -193,6 +193,21 @@ def test_what_rrf_does_not_read_is_refused(files, capsys):
     assert "--alpha, --normalise, --over and --missing belong to --method interpolate" in capsys.readouterr().err
 
 
+def test_a_published_setting_by_its_name(files, capsys):
+    """bright-hybrid: z-scores, .8. q2 has one document a list: z 0. Of q1, a .8 * 1.336 - .2 * .926 (bm25's lowest, d)."""
+    assert rader("fuse dense.trec bm25.trec --setting bright-hybrid --depth 2 --out f.trec") == 0
+    deviation, lowest = (14 / 9) ** 0.5, -2 / (14 / 3) ** 0.5  # of 3 1 0 about 4/3; of 9 5 4 about 6
+    found = rows("f.trec")
+    assert [row[:2] for row in found] == [("q1", "a"), ("q1", "b"), ("q2", "a"), ("q2", "b")]
+    assert found[0][2] == pytest.approx(0.8 * (3 - 4 / 3) / deviation + 0.2 * lowest)
+    assert rader("fuse dense.trec bm25.trec --setting bright-hybrid-math --out f.trec") == 0
+    assert rows("f.trec") == rows("dense.trec")
+    assert rader("fuse dense.trec bm25.trec --setting bright-rating --alpha 0.5 --over all --out f.trec") == 2
+    assert "--setting bright-rating fixes alpha, over too; leave --alpha and --over out" in capsys.readouterr().err
+    assert rader("fuse dense.trec bm25.trec --setting bright-rating --method rrf --out f.trec") == 2
+    assert "belong to --method interpolate" in capsys.readouterr().err
+
+
 def test_output_folders_are_made(files):
     assert rader("fuse dense.trec bm25.trec --out new/runs/x.trec.gz --json new/json/f.json") == 0
     assert Path("new/runs/x.trec.gz").exists() and Path("new/json/f.json").exists()

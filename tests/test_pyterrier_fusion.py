@@ -7,7 +7,7 @@ import pytest
 pt = pytest.importorskip("pyterrier")
 
 from pyterrier_rader import Bm25Retriever, RaDeREncoder, RaDeRFusion, RaDeRReranker, ReciprocalRankFusion, SafeQueries  # noqa: E402
-from rader_ir.fusion import interpolate, reciprocal_rank  # noqa: E402
+from rader_ir.fusion import PUBLISHED, interpolate, reciprocal_rank  # noqa: E402
 from tests.pyterrier_cases import documents, results, topics, two_scores  # noqa: E402
 from tests.toys import WordEncoder, WordOverlap  # noqa: E402
 
@@ -49,6 +49,7 @@ def test_z_scores_by_hand():
         {},
         {"alpha": 0.8, "normalise": "minmax"},
         {"normalise": "none", "missing": "drop"},
+        *PUBLISHED.values(),
         {"over": "all", "depth": 1},
         {"depth": 1},
         {"depth": 3, "alpha": 1.0},

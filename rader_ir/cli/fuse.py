@@ -1,17 +1,18 @@
 """`rader fuse`: one run out of several, by interpolated scores or by reciprocal rank.
 
 Interpolation takes two runs, score = alpha * first + (1 - alpha) * second with each list normalised per query; the
-dense run is given first by custom. Reciprocal rank takes any number of runs and looks at positions only.
+dense run is given first by custom. Reciprocal rank takes any number of runs and looks at positions only. `--setting` names
+the interpolation behind a published figure.
 """
 
 import argparse
 
 from rader_ir.cli import options
-from rader_ir.fusion import NORMALISATIONS, interpolate, reciprocal_rank
+from rader_ir.fusion import MISSING, NORMALISATIONS, PUBLISHED, interpolate, reciprocal_rank
 from rader_ir.runs import Run, read_run, write_run
 
 METHODS = ("interpolate", "rrf")
-DEFAULTS = (0.5, "zscore", "topk", "min")  # of alpha, normalise, over, missing
+OPTIONS = ("alpha", "normalise", "over", "missing")  # of `interpolate`, which knows their defaults
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,15 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="TREC runs; the first one has the weight alpha")
     parser.add_argument("--method", choices=METHODS, default="interpolate", help="default: %(default)s")
     parser.add_argument(
-        "--alpha", type=float, default=DEFAULTS[0], help="weight of the first run (default %(default)s)"
+        "--setting",
+        choices=tuple(PUBLISHED),
+        help="how RaDeR's figures on BRIGHT were fused, dense run or ratings first; --depth then cuts the outcome only",
     )
-    parser.add_argument("--normalise", choices=list(NORMALISATIONS), default=DEFAULTS[1], help="default: %(default)s")
-    parser.add_argument(
-        "--over", choices=("topk", "all"), default=DEFAULTS[2], help="rows whose scores normalise a list"
-    )
-    parser.add_argument(
-        "--missing", choices=("min", "drop"), default=DEFAULTS[3], help="a document that one list lacks"
-    )
+    parser.add_argument("--alpha", type=float, help="weight of the first run (default 0.5)")
+    parser.add_argument("--normalise", choices=tuple(NORMALISATIONS), help="default: zscore")
+    parser.add_argument("--over", choices=("topk", "all"), help="rows whose scores normalise a list (default: topk)")
+    parser.add_argument("--missing", choices=MISSING, help="a document that one list lacks (default: min)")
     parser.add_argument("--k", type=options.positive, default=60, help="constant of rrf, 1 / (k + rank) (default 60)")
     options.add_run_output(parser, depth=1000)
 
@@ -41,14 +41,17 @@ def run(args: argparse.Namespace) -> dict:
 
 
 def _fuse(runs: list[Run], args: argparse.Namespace) -> Run:
+    chosen = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
     if args.method == "rrf":
-        if (args.alpha, args.normalise, args.over, args.missing) != DEFAULTS:
+        if chosen or args.setting:
             raise ValueError(
-                "--alpha, --normalise, --over and --missing belong to --method interpolate; leave them out"
+                "--setting, --alpha, --normalise, --over and --missing belong to --method interpolate; leave them out"
             )
         return reciprocal_rank(runs, k=args.k, depth=args.depth)
     if len(runs) != 2:
         raise ValueError(f"interpolate takes two runs, {len(runs)} given; --method rrf takes any number")
-    return interpolate(
-        *runs, alpha=args.alpha, normalise=args.normalise, over=args.over, missing=args.missing, depth=args.depth
-    )
+    if args.setting and chosen:
+        raise ValueError(
+            f"--setting {args.setting} fixes {', '.join(chosen)} too; leave --{' and --'.join(chosen)} out"
+        )
+    return interpolate(*runs, **(PUBLISHED[args.setting] if args.setting else {**chosen, "depth": args.depth}))
