@@ -303,7 +303,7 @@ def test_fused_with_raders_run_the_theorems_measure_as_lucenes_run_does(theorems
 
 
 def test_rounded_lengths_are_all_that_parts_us_from_lucene(theorems):
-    """The definition, with lengths as Lucene stores them, gives its 76,000 rows and figures, and its scores to the 4 digits kept."""
+    """The definition with lengths as Lucene stores them gives its 76,000 rows, its figures, its scores to the 4 digits kept."""
     bags, queries, qrels, dense, lucene = theorems
     definition = Definition(bags, stored_length)
     run = cut({name: definition.scores(analyse(text), "lucene") for name, text in queries.items()}, 1000)

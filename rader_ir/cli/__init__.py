@@ -30,6 +30,7 @@ VERBS = {
     "push": "put a trained checkpoint on the hub",
     "tree": "make pages that show how problems were searched",
     "evaluate": "measure runs against relevance judgements",
+    "reproduce": "compare what runs give with the figures that they should give",
     "rag": "ask questions with and without documents, and count the right answers",
     "doctor": "say what is missing on this machine, and how to mend it",
     "quickstart": "see retrieval work on 354 theorems and 537 questions",
