@@ -9,6 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from rader_ir.bm25 import BM25
+from rader_ir.corpus import read_documents, read_queries
+from rader_ir.encoder import Encoder
+from rader_ir.evaluation import evaluate
+from rader_ir.fusion import PUBLISHED, interpolate
+from rader_ir.index import Index
+from rader_ir.runs import read_qrels
+from tests.irds_home import lay_out
+
 ROOT = Path(__file__).parents[1]
 DATA_MAKERS = {"mini_data.py", "stacks_theorems.py"}  # programs, tested by test_mini_data.py
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.*") if path.name not in DATA_MAKERS)
@@ -28,10 +37,10 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("examples")
 
 
-def output(name: str, folder: Path) -> str:
+def output(name: str, folder: Path, *arguments: str, **environment: str) -> str:
     """What an example prints."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, ROOT / "examples" / name]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    command = [sys.executable, ROOT / "examples" / name, *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -69,6 +78,48 @@ def test_experiment(folder):
     assert found["dense"] == pytest.approx(0.6562, abs=0.003)
     assert found["hybrid"] == pytest.approx(0.6343, abs=0.005)
     assert found["BM25"] < found["BM25 >> rerank"] <= found["dense"] + 0.003
+
+
+def test_latex_table(folder, shared, tmp_path):
+    """20 questions of BRIGHT that exclude documents, over 300 documents that ir_datasets reads; figures of the engine."""
+    pytest.importorskip("pyarrow")
+    data, home = shared / "data" / "bright_theoq_mini", tmp_path / "home"
+    queries, excluded = read_queries(data / "queries.jsonl")
+    queries = {name: queries[name] for name in [*excluded][:20]}
+    qrels = {name: judged for name, judged in read_qrels(data / "qrels.tsv").items() if name in queries}
+    kept = {doc_id for name in queries for doc_id in (*qrels[name], *excluded[name])}
+    documents = sorted(read_documents(data / "corpus.jsonl.gz"), key=lambda row: row[0] not in kept)[:300]
+    rows = [
+        {"id": name, "query": text, "gold_ids": [*qrels[name]], "excluded_ids": sorted(excluded[name])}
+        for name, text in queries.items()
+    ]
+    lay_out(home, "theoremqa-questions", documents, rows)
+    printed = output("latex_table.py", tmp_path, "bright/theoremqa-questions", IR_DATASETS_HOME=str(home))
+    assert [rule for rule in re.findall(r"\\(\w+rule)", printed)] == ["toprule", "midrule", "bottomrule"]
+    lines = [line.removesuffix("\\\\") for line in printed.splitlines() if line.endswith("\\\\")]
+    header, *table = [[cell.strip() for cell in line.split("&")] for line in lines]
+
+    index, encoder = Index(tmp_path / "bright-theoremqa-questions.rader"), Encoder("minilm", verbose=False)
+    lucene, bright = (BM25.build(documents, variant=variant) for variant in ("lucene", "bright"))
+    dense = index.retrieve(queries, encoder, excluded=excluded)
+    weighted = bright.retrieve(queries, excluded=excluded)
+    runs = {
+        "BM25": lucene.retrieve(queries, excluded=excluded),
+        "BM25, query weighted": weighted,
+        "MiniLM": dense,
+        "MiniLM + BM25": interpolate(dense, weighted, **PUBLISHED["bright-hybrid"]),
+    }
+    expected = {name: [*evaluate(run, qrels, header[1:]).values()] for name, run in runs.items()}
+    assert header[1:] == ["nDCG@10", "RR@10", "R@100"]
+    figures = {name: [float(re.sub(r"\\textbf\{(.*)\}", r"\1", cell)) for cell in cells] for name, *cells in table}
+    assert figures == {name: pytest.approx(values, abs=5.1e-5) for name, values in expected.items()}
+    bold = [{name for name, *cells in table if cells[column].startswith("\\textbf{")} for column in range(3)]
+    best = [max(values) for values in zip(*figures.values(), strict=True)]
+    assert all(figures[name][column] == best[column] for column, names in enumerate(bold) for name in names)
+    assert all(bold)
+    assert (
+        evaluate(lucene.retrieve(queries), qrels, "nDCG@10")["nDCG@10"] < expected["BM25"][0] - 0.01
+    )  # exclusions count
 
 
 def test_terrier(folder):

@@ -1,0 +1,29 @@
+"""From a dataset's name in ir_datasets to a table in LaTeX: python examples/latex_table.py bright/theoremqa-questions"""
+
+import sys
+
+import pyterrier as pt
+from ir_measures import RR, R, nDCG
+
+from pyterrier_rader import Bm25Retriever, ExcludeDocuments, RaDeREncoder, RaDeRFusion, RaDeRIndex
+from rader_ir.fusion import PUBLISHED
+
+name = sys.argv[1]
+dataset = pt.get_dataset(f"irds:{name}")
+docs = list(dataset.get_corpus_iter(verbose=False))
+topics, qrels = dataset.get_topics("text"), dataset.get_qrels()
+excluded = ExcludeDocuments.from_qrels(qrels).excluded  # BRIGHT's, labelled -100; of other collections none
+
+index = RaDeRIndex(f"{name.replace('/', '-')}.rader", RaDeREncoder("minilm"), blank_ids="allow")
+if not index.built():
+    index.index(docs)
+dense = index.retriever(excluded=excluded)
+models = {v: Bm25Retriever.from_documents(docs, variant=v, blank_ids="allow").index for v in ("lucene", "bright")}
+bm25, weighted = (Bm25Retriever(model, excluded=excluded) for model in models.values())
+hybrid = RaDeRFusion(dense, weighted, **PUBLISHED["bright-hybrid"])
+systems = {"BM25": bm25, "BM25, query weighted": weighted, "MiniLM": dense, "MiniLM + BM25": hybrid}
+
+measures = [nDCG @ 10, RR @ 10, R @ 100]
+table = pt.Experiment([*systems.values()], topics, qrels[qrels["label"] >= 0], measures, [*systems])
+shown = table.set_index("name").rename_axis(None)[[str(measure) for measure in measures]]
+print(shown.style.highlight_max(props="textbf:--rwrap;").format(precision=4).to_latex(hrules=True))  # booktabs
