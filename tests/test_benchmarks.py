@@ -8,7 +8,7 @@ import pytest
 
 import rader_ir.pyserini
 from rader_ir import loading
-from tests.benchmarks import encode, gpu, made, memory, plumbing, rerank, search, search_kinds
+from tests.benchmarks import bright_figures, encode, gpu, made, memory, plumbing, rerank, search, search_kinds
 from tests.benchmarks.arithmetic import Shape, decoder_flops, encoder_flops
 from tests.benchmarks.ceiling import Products
 from tests.benchmarks.rows import Row, report, take_turns
@@ -237,3 +237,14 @@ def test_synthesis_grows_the_trees_of_the_official_order_with_fewer_calls():
     assert ours.trees == theirs.trees and len(ours.trees) == 3
     assert 0 < ours.calls < theirs.waits < theirs.calls
     assert ours.seconds > 0 and theirs.seconds > 0
+
+
+def test_the_tables_of_brights_figures(shared):
+    """Means of the ratings' own order and of what was published; the one task whose mixture can be made; ReasonIR's mean."""
+    released, reasonir = bright_figures.released(shared / "data"), bright_figures.reasonir(shared / "data")
+    assert len(released) == len(reasonir) == 1 + 12 + 1
+    assert released[-2:] == [
+        "| theoremqa_theorems | 0.5156 | 0.5156 | 0.5156 | 0.7978 |",
+        "| mean | 0.3881 |  | 0.3918 |  |",
+    ]
+    assert reasonir[-1].startswith("| mean | 0.3059 |")

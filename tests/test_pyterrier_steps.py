@@ -58,6 +58,43 @@ def test_the_labels_of_bright_in_ir_datasets_become_exclusions():
     assert (plain, clean) == (0.75, 1.0)
 
 
+def ranking(docnos_by_qid) -> pt.Transformer:
+    """A system that ranks documents as given, for a question that says nothing."""
+    rows = [(q, d, -float(rank), rank, "") for q, docs in docnos_by_qid.items() for rank, d in enumerate(docs)]
+    frame = pd.DataFrame(rows, columns=["qid", "docno", "score", "rank", "query"])
+    return pt.Transformer.from_df(frame, uniform=True)
+
+
+def test_an_experiment_counts_an_excluded_document_unless_it_is_taken_out():
+    """The question itself, labelled -100, stands above its answer: nDCG@10 is 1 / log2(3) = .631, and 1.0 by BRIGHT's rule."""
+    qrels = pd.DataFrame([("q", "itself", -100), ("q", "answer", 1)], columns=["qid", "docno", "label"])
+    found = ranking({"q": ["itself", "answer"]})
+    systems = {"as it is": found, "by the rule": found >> ExcludeDocuments.from_qrels(qrels)}
+    asked = pd.DataFrame({"qid": ["q"], "query": [""]})
+    table = pt.Experiment([*systems.values()], asked, qrels, ["ndcg_cut_10"], [*systems], plan="tree")
+    assert dict(zip(table["name"], table["ndcg_cut_10"], strict=True)) == {
+        "as it is": pytest.approx(1 / np.log2(3)),
+        "by the rule": pytest.approx(1.0),
+    }
+
+
+@pytest.mark.parametrize(("task", "most"), [("aops", 11_218), ("theoremqa_questions", 11_206), ("leetcode", 1_119)])
+def test_all_of_brights_own_exclusions_leave(shared, task, most):
+    """For the query with most of them, its answers stand below every excluded document: found by none, then by all."""
+    task_frames = bright_frames(task, source=shared / "data" / "bright")
+    qid = max(task_frames.excluded, key=lambda name: len(task_frames.excluded[name]))
+    excluded = sorted(task_frames.excluded[qid])
+    assert len(excluded) == most
+    answers = task_frames.qrels.query("qid == @qid")["docno"].tolist()
+    found = ranking({qid: [*excluded, *answers]})
+    asked = task_frames.topics[task_frames.topics["qid"] == qid]
+    clean = (found >> ExcludeDocuments(task_frames.excluded))(asked)
+    assert (clean["docno"].tolist(), clean["rank"].tolist()) == (answers, [*range(len(answers))])
+    judged = task_frames.qrels[task_frames.qrels["qid"] == qid]
+    plain, ruled = (pt.Evaluate(results, judged, ["ndcg_cut_10"])["ndcg_cut_10"] for results in (found(asked), clean))
+    assert (plain, ruled) == (0.0, pytest.approx(1.0))
+
+
 def test_exclusions_given_to_a_retriever_leave_before_the_cut():
     docs = documents().to_dict("records")
     bm25 = Bm25Retriever.from_documents(docs)
