@@ -6,7 +6,8 @@ query without an answer counts as nothing; the 95 % intervals come from resampli
 
 import argparse
 
-from rader_ir.evaluation import intervals, per_query, table
+from rader_ir.evaluation import intervals, per_query
+from rader_ir.reports.tables import measures_table
 from rader_ir.runs import read_qrels, read_run
 
 
@@ -21,5 +22,5 @@ def run(args: argparse.Namespace) -> dict:
     """Prints the table; the figures hold each run's means and intervals."""
     qrels = read_qrels(args.qrels)
     values = {path: per_query(read_run(path), qrels, args.measures) for path in args.runs}
-    print(table(values))
+    print(measures_table(values).text())
     return {"queries": len(qrels), "runs": {path: intervals(each) for path, each in values.items()}}
