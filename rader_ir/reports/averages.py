@@ -31,6 +31,12 @@ def heading(collection: str) -> str:
     return _HEADINGS.get(collection.removeprefix("bright/"), collection)
 
 
+def in_order(collections: Iterable[str]) -> list[str]:
+    """Collections in the order of tables: BRIGHT's tasks as its papers have them, then others by name."""
+    places = {task: place for place, task in enumerate(_HEADINGS)}
+    return sorted(collections, key=lambda name: (places.get(name.removeprefix("bright/"), len(places)), name))
+
+
 def collections_of(results: Results) -> list[str]:
     """The collections that any system was run on, in the order of first mention."""
     return list(dict.fromkeys(collection for by_collection in results.values() for collection in by_collection))

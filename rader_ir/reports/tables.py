@@ -63,27 +63,47 @@ def results_table(
     title = measure + (f", {average} average over {len(names)} collections" if len(names) > 1 else f" on {headings[0]}")
     heads = ("system", *headings, *([AVERAGE] if len(names) > 1 else []))
     interval = f"[low, high]: {confidence:.0%} bootstrap interval over queries."
-    return Table(title, heads, _with_best(rows), (interval, *all_notes, *notes))
+    return Table(title, heads, _with_best(rows, average=len(names) > 1), (interval, *all_notes, *notes))
 
 
 def measures_table(
-    values: Mapping[str, Values], *, confidence: float = 0.95, seed: int = 0, title: str = "", notes: Iterable[str] = ()
+    values: Mapping[str, Values],
+    *,
+    confidence: float = 0.95,
+    baseline: str | None = None,
+    test: str = "t",
+    correction: str = "holm",
+    seed: int = 0,
+    title: str = "",
+    notes: Iterable[str] = (),
 ) -> Table:
     """Several measures on one collection, a row for each system and a column for each measure, each with its interval.
 
     Args:
         values: what `per_query` gave for each system, by its name.
-        confidence: of the bootstrap intervals.
-        seed: of the bootstrap.
         title: of the table.
-        notes: sentences to put below.
+        confidence, baseline, test, correction, seed, notes: as in `results_table`; each measure is a family of its own.
+
+    Raises:
+        ValueError, ImportError: as `results_table`.
     """
     measures = list(dict.fromkeys(measure for each in values.values() for measure in each))
-    rows = [
-        (system, *(_cell([list(each[name].values())], confidence, seed) if name in each else None for name in measures))
+    cells = {
+        system: {name: _cell([list(each[name].values())], confidence, seed) for name in measures if name in each}
         for system, each in values.items()
-    ]
-    return Table(title, ("system", *measures), _with_best(rows), tuple(notes))
+    }
+    notes = list(notes)
+    if baseline is not None:
+        options = {"test": test, "correction": correction, "seed": seed}
+        for measure in measures:
+            column = {system: {measure: row[measure]} for system, row in cells.items() if measure in row}
+            results = {system: {measure: values[system]} for system in column}
+            sentence = _mark(column, results, baseline, measure, **options)
+            for system, row in column.items():
+                cells[system] |= row
+        notes.append(sentence.removesuffix(".") + (" for each measure." if len(measures) > 1 else "."))
+    rows = [(system, *(row.get(name) for name in measures)) for system, row in cells.items()]
+    return Table(title, ("system", *measures), _with_best(rows, average=False), tuple(notes))
 
 
 def _row(found: dict[str, Values], measure: str, names: list[str], average: str, confidence: float, seed: int) -> dict:
@@ -122,12 +142,12 @@ def _mark(cells: dict[str, dict[str, Cell]], results: Results, baseline: str, me
     return f"{ABOVE} above, {BELOW} below {baseline} by a {TESTS[options['test']]}, p < {LEVEL}; {corrected}."
 
 
-def _with_best(rows: list[tuple]) -> tuple[tuple, ...]:
-    """The rows with the highest figure of each column as the best; a row with gaps has no part in the last column."""
+def _with_best(rows: list[tuple], *, average: bool) -> tuple[tuple, ...]:
+    """The rows with the highest figure of each column as the best; a row with gaps has no part in an average."""
     if len(rows) < 2:
         return tuple(rows)
     for at in range(1, len(rows[0])):
-        last = at == len(rows[0]) - 1 and at > 1
+        last = average and at == len(rows[0]) - 1
         able = [row for row in rows if row[at] is not None and not (last and None in row)]
         highest = max((row[at].value for row in able), default=None)
         rows = [
