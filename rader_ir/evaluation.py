@@ -1,16 +1,18 @@
-"""Measuring runs with ir_measures: means, values per query, bootstrap intervals, a table.
+"""Measuring runs with ir_measures: values per query, means, bootstrap intervals, and how a run and judgements meet.
 
-Every query of the qrels counts, one that the run lacks with 0, as with trec_eval -c. Ties are broken by the tools
-behind ir_measures, so that figures equal what others get for the same file: trec_eval, behind most measures, rounds
-scores to 32 bits and puts the later doc_id first. A run and judgements that have nothing in common are refused, for
-their 0 says nothing about retrieval.
+Every query of the qrels counts, one that the run lacks with 0, as with trec_eval -c. Ties have one order for every
+measure, whatever the order of rows: trec_eval's, which rounds scores to 32 bits and puts the later doc_id first. A run
+and judgements that have nothing in common are refused, for their 0 says nothing about retrieval.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from rader_ir.runs import Qrels, Run, check_finite, ranked
+from rader_ir.runs import Qrels, Run, check_finite
+
+Values = dict[str, dict[str, float]]  # {measure: {query_id: value}}
+Results = dict[str, dict[str, Values]]  # {system: {collection: values}}
 
 
 def evaluate(run: Run, qrels: Qrels, measures: str | Iterable) -> dict[str, float]:
@@ -20,7 +22,7 @@ def evaluate(run: Run, qrels: Qrels, measures: str | Iterable) -> dict[str, floa
     }
 
 
-def per_query(run: Run, qrels: Qrels, measures: str | Iterable) -> dict[str, dict[str, float]]:
+def per_query(run: Run, qrels: Qrels, measures: str | Iterable) -> Values:
     """Each measure's value for every query of the qrels, as {measure: {query_id: value}} in the orders given.
 
     Args:
@@ -29,8 +31,8 @@ def per_query(run: Run, qrels: Qrels, measures: str | Iterable) -> dict[str, dic
         measures: names as ir_measures writes them, "nDCG@10 R@100" or a list of such names or of its measure objects.
 
     Raises:
-        ValueError: an unknown measure or none, a run and qrels without a common query_id or a common doc_id, or a score
-            that is not finite.
+        ValueError: an unknown measure or none, a score that is not finite, a run and qrels without a common query_id,
+            or of whose common queries no list holds a judged doc_id.
     """
     import ir_measures
 
@@ -38,12 +40,31 @@ def per_query(run: Run, qrels: Qrels, measures: str | Iterable) -> dict[str, dic
     check_finite(run)
     _check_they_meet(run, qrels)
     values = {str(measure): dict.fromkeys(qrels, 0.0) for measure in wanted}
-    ordered = {
-        query_id: dict(ranked(scores)) for query_id, scores in run.items()
-    }  # RR@k breaks ties by what comes first
-    for metric in ir_measures.iter_calc(wanted, qrels, ordered):
+    untied = {query_id: _places(scores) for query_id, scores in run.items() if query_id in qrels}
+    for metric in ir_measures.iter_calc(wanted, qrels, untied):
         values[str(metric.measure)][metric.query_id] = float(metric.value)
     return values
+
+
+def missing_queries(run: Run, qrels: Qrels) -> list[str]:
+    """The judged queries that the run lacks or has an empty list for, in the order of the qrels; they score 0."""
+    return [query_id for query_id in qrels if not run.get(query_id)]
+
+
+def remarks(run: Run, qrels: Qrels) -> list[str]:
+    """What a reader of the figures should know about how a run and judgements meet; nothing where they just fit.
+
+    >>> remarks({"q1": {"a": 1.0}, "q3": {"a": 1.0}}, {"q1": {"a": 1}, "q2": {"a": 1}})
+    ['1 of 2 queries missing, scored 0', '1 query without judgements, left out']
+    """
+    found = []
+    if missing := len(missing_queries(run, qrels)):
+        found.append(f"{missing} of {len(qrels)} queries missing, scored 0")
+    if extra := len(run.keys() - qrels.keys()):
+        found.append(f"{extra} {'query' if extra == 1 else 'queries'} without judgements, left out")
+    if not any(scores.keys() & qrels.get(query_id, {}).keys() for query_id, scores in run.items()):
+        found.append("no list holds a document that is judged for its query; are these another variant's judgements?")
+    return found
 
 
 def bootstrap_interval(
@@ -54,52 +75,42 @@ def bootstrap_interval(
     Raises:
         ValueError: no values, or a confidence outside (0, 1).
     """
-    if not len(values):
-        raise ValueError("bootstrap_interval got no values; give one per query")
+    return macro_interval([values], confidence=confidence, samples=samples, seed=seed)
+
+
+def macro_interval(
+    groups: Sequence[Sequence[float]], *, confidence: float = 0.95, samples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of the groups' means, each group resampled by itself.
+
+    Args:
+        groups: values by query for each collection; their order, and that of the values, does not matter.
+        confidence: share of the resampled means between the two bounds.
+        samples: resamplings.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: no group, a group without values, or a confidence outside (0, 1).
+    """
+    if not len(groups) or not all(map(len, groups)):
+        raise ValueError("the bootstrap got no values; give one per query")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence {confidence} is outside (0, 1); 0.95 is customary")
-    values = np.sort(np.asarray(values, dtype=np.float64))
     random = np.random.default_rng(seed)
-    means = [random.choice(values, values.size).mean() for _ in range(samples)]
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    ordered = [np.array(values) for values in sorted(sorted(map(float, group)) for group in groups)]
+    means = [[random.choice(values, values.size).mean() for _ in range(samples)] for values in ordered]
+    low, high = np.quantile(np.mean(means, axis=0), [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 
-def intervals(
-    values: Mapping[str, Mapping[str, float]], *, confidence: float = 0.95, seed: int = 0
-) -> dict[str, dict[str, float]]:
+def intervals(values: Values, *, confidence: float = 0.95, seed: int = 0) -> dict[str, dict[str, float]]:
     """{measure: {mean, low, high}} of what `per_query` gave, the bounds by bootstrap."""
     return {measure: _interval(each, confidence, seed) for measure, each in values.items()}
-
-
-def table(results: Mapping[str, Mapping[str, Mapping[str, float]]], *, confidence: float = 0.95, seed: int = 0) -> str:
-    """A plain-text table in Markdown's form: a row per system, a column per measure, each cell `mean [low, high]`.
-
-    Args:
-        results: what `per_query` gave for each system, by its name.
-        confidence: of the bootstrap intervals.
-        seed: of the bootstrap.
-    """
-    measures = list(dict.fromkeys(measure for values in results.values() for measure in values))
-    rows = [["system", *measures]]
-    for system, values in results.items():
-        rows.append([system, *(_cell(values.get(measure), confidence, seed) for measure in measures)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    )
 
 
 def _interval(values: Mapping[str, float], confidence: float, seed: int) -> dict[str, float]:
     low, high = bootstrap_interval(list(values.values()), confidence=confidence, seed=seed)
     return {"mean": float(np.mean(list(values.values()))), "low": low, "high": high}
-
-
-def _cell(values: Mapping[str, float] | None, confidence: float, seed: int) -> str:
-    if values is None:
-        return ""
-    return "{mean:.4f} [{low:.4f}, {high:.4f}]".format(**_interval(values, confidence, seed))
 
 
 def _parsed(measures: str | Iterable) -> list:
@@ -114,13 +125,25 @@ def _parsed(measures: str | Iterable) -> list:
         raise ValueError(f"measures {names} hold an unknown one ({error}); see https://ir-measur.es") from error
 
 
+def _places(scores: Mapping[str, float]) -> dict[str, float]:
+    """{doc_id: length of the list - place}, in trec_eval's order: no tie is left for a tool to break in its own way."""
+    doc_ids = sorted(scores, reverse=True)
+    with np.errstate(over="ignore"):  # what 32 bits cannot hold ties at infinity there too
+        rounded = np.array([scores[doc_id] for doc_id in doc_ids], dtype=np.float64).astype(np.float32)
+    order = np.argsort(-rounded, kind="stable").tolist()
+    return {doc_ids[at]: float(len(order) - place) for place, at in enumerate(order)}
+
+
 def _check_they_meet(run: Run, qrels: Qrels) -> None:
+    advice = "take the judgements of this run's collection and variant"
     if not run.keys() & qrels.keys():
-        raise ValueError(f"run and qrels have no query in common: {_some(run)} in the run, {_some(qrels)} in the qrels")
+        both = f"{_some(run)} in the run, {_some(qrels)} in the qrels"
+        raise ValueError(f"run and qrels have no query in common: {both}; {advice}")
     judged = {doc_id for relevances in qrels.values() for doc_id in relevances}
-    if not any(doc_id in judged for scores in run.values() for doc_id in scores):
-        first = next(iter(run.values()))
-        raise ValueError(f"no document of the run is judged: {_some(first)} in the run, {_some(judged)} in the qrels")
+    lists = [scores for query_id, scores in run.items() if query_id in qrels and scores]
+    if not any(doc_id in judged for scores in lists for doc_id in scores):
+        both = f"{_some(lists[0] if lists else ())} in the run, {_some(judged)} in the qrels"
+        raise ValueError(f"no document of the run is judged: {both}; {advice}")
 
 
 def _some(ids: Iterable[str]) -> str:

@@ -1,7 +1,9 @@
-"""Text files as every reader and writer here treats them: UTF-8, plain or gzip by the name's ending.
+"""Text files as every reader and writer here treats them: UTF-8, plain or gzip.
 
-Reading goes line by line, so memory stays bounded, and whatever is wrong is reported with the file and the line.
-Writing goes to a hidden file beside the target that takes its place at the end: a failure leaves the old file, or none.
+Reading goes line by line, so memory stays bounded, and whatever is wrong is reported with the file and the line. Gzip
+is told by its first bytes when read, since downloads are renamed and unpacked on their way, and by the name's ending
+when written. Writing goes to a hidden file beside the target that takes its place at the end: a failure leaves the old
+file, or none.
 """
 
 import gzip
@@ -11,14 +13,16 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
+
+_GZIP = b"\x1f\x8b"  # how gzip begins and UTF-8 cannot
 
 
 def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its end) for each line of a UTF-8 file that is not blank.
 
-    The file is unpacked where its name ends in .gz. Only a line feed, or carriage return + line feed, ends a line; a
-    byte order mark is dropped.
+    Gzip is unpacked, whatever the file's name. Only a line feed, or carriage return + line feed, ends a line; a byte
+    order mark is dropped.
 
     Raises:
         ValueError: a line is not UTF-8, or gzip data is broken or cut short; names the file and the line.
@@ -32,16 +36,27 @@ def read_text(path: str | Path) -> str:
 
 
 def _lines(path) -> Iterator[tuple[int, str]]:
-    opener = gzip.open if str(path).endswith(".gz") else open
     number = 0
     try:
-        with opener(path, "rb") as file:
+        with open(path, "rb") as raw_file, _unpacked(raw_file) as file:
             for number, raw in enumerate(file, start=1):
+                if number == 1 and _is_wide(raw):
+                    raise ValueError(f"{path}: UTF-16 or UTF-32, by its first line; convert the file to UTF-8")
                 yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}:{number}: not UTF-8 ({error.reason}); convert the file to UTF-8") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path}: broken gzip data after line {number} ({error}); get the file again") from error
+
+
+def _unpacked(file: io.BufferedReader):
+    return gzip.GzipFile(fileobj=file, mode="rb") if file.peek(2)[:2] == _GZIP else file
+
+
+def _is_wide(line: bytes) -> bool:
+    """Whether a file's first line is UTF-16 or UTF-32: a byte order mark, or a 0 at every second place."""
+    zeros = len(line) > 3 and not (any(line[::2]) and any(line[1::2]))
+    return zeros or line.startswith((b"\xff\xfe", b"\xfe\xff"))
 
 
 @contextmanager
@@ -50,15 +65,22 @@ def replacing(path: str | Path) -> Iterator[TextIO]:
 
     Its bytes depend on nothing but what is written: line feeds on every system, no time stamp in gzip's header.
     """
+    with (
+        replacing_bytes(path) as raw,
+        _packed(raw, Path(path)) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as file,
+    ):
+        yield file
+
+
+@contextmanager
+def replacing_bytes(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a binary file, such as a picture, that becomes `path` when the block ends and vanishes when it raises."""
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
-        with (
-            open(unfinished, "wb") as raw,
-            _packed(raw, path) as packed,
-            io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as file,
-        ):
-            yield file
+        with open(unfinished, "wb") as raw:
+            yield raw
         os.replace(unfinished, path)
     except BaseException:
         unfinished.unlink(missing_ok=True)

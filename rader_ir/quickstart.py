@@ -11,9 +11,10 @@ from rader_ir.bm25 import BM25
 from rader_ir.checkpoints import MINI_RETRIEVER, SMALL_RETRIEVER
 from rader_ir.corpus import read_documents, read_queries
 from rader_ir.encoder import Encoder
-from rader_ir.evaluation import per_query, table
+from rader_ir.evaluation import per_query
 from rader_ir.fusion import interpolate
 from rader_ir.index_writer import build_index
+from rader_ir.reports.tables import measures_table
 from rader_ir.rerank import Reranker, open_reranker
 from rader_ir.runs import Qrels, Run, cut, ranked, read_qrels, write_run
 
@@ -74,7 +75,7 @@ def report(result: dict) -> str:
     return "\n".join(
         [
             f"TheoremQA: {result['documents']} theorems, {result['queries']} questions; means with 95 % intervals",
-            table(result["values"]),
+            measures_table(result["values"]).text(),
             "",
             f"Question {example['query_id']}: {example['question']}",
             f"Its theorem: {right}. Ranked first:",

@@ -23,7 +23,8 @@ FLOORS = {
     "evaluation collection mcts java records examples tevatron guards seeded mining reproduce released",
     1: "weights adapters linear packed threads loading tokens text_model encoder cross_encoder index index_writer index_formats "
     "analysis bm25 lm "
-    "index_flat index_folder index_ids index_kinds index_shards index_stage index_stream equivalence problems reports doctor",
+    "index_flat index_folder index_ids index_kinds index_shards index_stage index_stream equivalence problems "
+    "significance reports doctor",
     2: "rerank rerank_file teach interleaved rag quickstart",
     3: "synth train",
     4: "pyserini cli",

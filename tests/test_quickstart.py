@@ -105,10 +105,10 @@ def test_the_report_by_hand():
     )
     assert text.splitlines() == [
         "TheoremQA: 2 theorems, 1 questions; means with 95 % intervals",
-        "| system | RR@10                   |",
-        "| ------ | ----------------------- |",
-        "| bm25   | 0.5000 [0.5000, 0.5000] |",
-        "| dense  | 1.0000 [1.0000, 1.0000] |",
+        "system                    RR@10",
+        "-------------------------------",
+        "bm25    0.5000 [0.5000, 0.5000]",
+        "dense   1.0000 [1.0000, 1.0000]",
         "",
         "Question q: how many?",
         "Its theorem: Lah number. Ranked first:",

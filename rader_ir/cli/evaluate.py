@@ -1,25 +1,138 @@
-"""`rader evaluate`: measures of runs against judgements, with confidence intervals.
+"""`rader evaluate`: measures of runs against judgements, with confidence intervals, tests and a whole report.
 
 Any measure of ir-measures by its name, several between blanks. Means are taken over the judged queries, so that a
-query without an answer counts as nothing; the 95 % intervals come from resampling these queries.
+query without an answer counts as nothing, and is told of. Folders in place of files give a table over collections, and
+their average: `rader evaluate qrels runs` takes `runs/pony.trec.gz` for `qrels/pony.tsv`.
 """
 
 import argparse
+import os
 
-from rader_ir.evaluation import intervals, per_query, table
-from rader_ir.runs import read_qrels, read_run
+from rader_ir.cli import options
+from rader_ir.corpus import read_documents, read_queries
+from rader_ir.evaluation import intervals
+from rader_ir.files import replacing
+from rader_ir.reports.averages import AVERAGES
+from rader_ir.reports.folder import main_tables, write
+from rader_ir.reports.inputs import files_of, measured, read_collections, read_runs
+from rader_ir.significance import CORRECTIONS, TESTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Judgements, runs and measures."""
-    parser.add_argument("qrels", metavar="QRELS", help="judgements: query, 0, document, relevance")
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="TREC runs (.gz too)")
+    """Judgements, runs, measures, and what is compared, shown and written."""
+    parser.add_argument("qrels", metavar="QRELS", help="judgements: query, 0, document, relevance; or a folder of such")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="[LABEL=]TREC run (.gz too), or a folder of such")
     parser.add_argument("--measures", default="nDCG@10 R@100", help='names of ir-measures (default "%(default)s")')
+    parser.add_argument("--average", choices=AVERAGES, default="macro", help="over collections (default: %(default)s)")
+    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of bootstrap and randomisation (default %(default)s)")
+    group = parser.add_argument_group("comparison")
+    group.add_argument(
+        "--baseline", metavar="RUN", help="compare the others with this run, or with the one so labelled"
+    )
+    group.add_argument("--test", choices=list(TESTS), default="t", help="paired test (default: %(default)s)")
+    group.add_argument(
+        "--correction", choices=list(CORRECTIONS), default="holm", help="for many comparisons (default: %(default)s)"
+    )
+    group = parser.add_argument_group("report")
+    group.add_argument("--latex", metavar="FILE", help="write the tables to this file, for LaTeX")
+    group.add_argument(
+        "--out", metavar="DIR", help="write a report: tables, values by query, wins and losses, pictures"
+    )
+    group.add_argument(
+        "--queries",
+        metavar="QUERIES",
+        help=f"{options.TEXTS}, or a folder: texts for the report; excluded_ids are obeyed",
+    )
+    group.add_argument("--docs", metavar="DOCS", help=f"{options.TEXTS}, or a folder: documents' texts for the report")
+    options.add_fields(parser)
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Prints the table; the figures hold each run's means and intervals."""
-    qrels = read_qrels(args.qrels)
-    values = {path: per_query(read_run(path), qrels, args.measures) for path in args.runs}
-    print(table(values))
-    return {"queries": len(qrels), "runs": {path: intervals(each) for path, each in values.items()}}
+    """Prints the tables; the figures hold each run's means and intervals, and what was written where."""
+    _check_libraries(args)
+    qrels = read_collections(args.qrels)
+    paths = _labelled(args)
+    runs = {label: read_runs(path, qrels) for label, path in paths.items()}
+    queries, excluded = _queries(args, qrels)
+    results, notes = measured(runs, qrels, args.measures, excluded=excluded)
+    chosen = {name: getattr(args, name) for name in ("average", "test", "correction", "confidence", "seed")}
+    measures = list(dict.fromkeys(m for each in results.values() for values in each.values() for m in values))
+    baseline = _baseline(args, paths)
+    tables = main_tables(results, measures, baseline=baseline, notes=notes, **chosen)
+    print("\n\n\n".join(table.text() for table in tables))
+    if args.latex:
+        with replacing(args.latex) as file:
+            file.write("\n\n".join(table.latex() for table in tables) + "\n")
+    if args.out:
+        given = {"queries": queries, "documents": _documents(args, qrels), "runs": runs, "qrels": qrels}
+        write(results, args.out, measures=measures, baseline=baseline, notes=notes, **given, **chosen)
+    return _figures(args, qrels, results, notes, tables)
+
+
+def _check_libraries(args: argparse.Namespace) -> None:
+    if args.baseline is not None and args.test != "randomisation":
+        options.require(["scipy"], f"--test {args.test}", "eval")
+    if args.out:
+        options.require(["matplotlib"], "a report with pictures", "eval")
+
+
+def _labelled(args: argparse.Namespace) -> dict[str, str]:
+    """{label: path} of the runs, the baseline's first where it is none of them."""
+    pairs = [_pair(word) for word in args.runs]
+    known = {name for pair in pairs for name in pair}
+    if args.baseline is not None and args.baseline not in known:
+        pairs.insert(0, _pair(args.baseline))
+    labels = [label for label, _ in pairs]
+    if twice := [label for label in dict.fromkeys(labels) if labels.count(label) > 1]:
+        raise ValueError(f"run {twice[0]!r} is given twice; leave one out, or give labels as in NAME={pairs[0][1]}")
+    return dict(pairs)
+
+
+def _pair(word: str) -> tuple[str, str]:
+    label, equals, path = word.partition("=")
+    return (label, path) if equals and label and path and not os.path.exists(word) else (word, word)
+
+
+def _baseline(args: argparse.Namespace, paths: dict[str, str]) -> str | None:
+    if args.baseline is None or args.baseline in paths:
+        return args.baseline
+    return next(
+        label for label, path in paths.items() if path == args.baseline or (label, path) == _pair(args.baseline)
+    )
+
+
+def _queries(args: argparse.Namespace, qrels: dict) -> tuple[dict, dict]:
+    """{collection: {query_id: text}} and {collection: {query_id: excluded doc_ids}}."""
+    read = {
+        name: read_queries(source, fields=args.query_fields) for name, source in _sources(args.queries, qrels).items()
+    }
+    return {name: texts for name, (texts, _) in read.items()}, {name: dropped for name, (_, dropped) in read.items()}
+
+
+def _documents(args: argparse.Namespace, qrels: dict) -> dict:
+    """{collection: function that opens its documents}."""
+    sources = _sources(args.docs, qrels)
+    return {name: lambda source=source: read_documents(source, fields=args.fields) for name, source in sources.items()}
+
+
+def _sources(path: str | None, qrels: dict) -> dict:
+    if path is None:
+        return {}
+    if not os.path.isdir(path):
+        if len(qrels) > 1:
+            raise ValueError(f"{path} is no folder, as the judgements are; give a folder with a file for each of them")
+        return dict.fromkeys(qrels, path)
+    return {name: file for name, file in files_of(path).items() if name in qrels}
+
+
+def _figures(args: argparse.Namespace, qrels: dict, results: dict, notes: list[str], tables: list) -> dict:
+    told = {
+        system: {name: intervals(values, confidence=args.confidence, seed=args.seed) for name, values in found.items()}
+        for system, found in results.items()
+    }
+    if len(qrels) == 1:
+        told = {system: found for system, by_collection in told.items() for found in by_collection.values()}
+    figures = {"queries": sum(map(len, qrels.values())), "runs": told, "notes": notes}
+    figures["tables"] = [table.to_json() for table in tables]
+    return figures | {name: getattr(args, name) for name in ("latex", "out") if getattr(args, name)}

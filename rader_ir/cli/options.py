@@ -16,6 +16,7 @@ from rader_ir.checkpoint_folders import FORMS
 DTYPES = ("float32", "bfloat16", "float16", "int8")
 LENGTHS = ("max_query_length", "max_doc_length", "max_length")
 MODEL_OPTIONS = ("checkpoint", "revision", "forms", "device", "dtype", "batch_tokens", *LENGTHS)
+OUTPUTS = ("out", "json", "latex")  # flags that name what a verb writes
 TEXTS = "JSONL or TSV file (.gz too) or irds:NAME"
 
 
@@ -132,9 +133,11 @@ def instruction(args: argparse.Namespace) -> str:
 
 def _read_files(args: argparse.Namespace) -> list[str]:
     """What is there of the files that a verb was given to read."""
-    given = [value for name, value in vars(args).items() if name not in ("out", "out_name", "json")]
+    given = [value for name, value in vars(args).items() if name not in (*OUTPUTS, "out_name")]
     flat = [item for value in given for item in (value if isinstance(value, list) else [value])]
-    return [item for item in flat if isinstance(item, str) and os.path.isfile(item)]
+    words = [item for item in flat if isinstance(item, str)]
+    words += [item.partition("=")[2] for item in words]  # of a run that is given with a label, as LABEL=FILE
+    return [item for item in words if os.path.isfile(item)]
 
 
 def require(libraries: Sequence[str], what: str, extra: str) -> None:
@@ -150,7 +153,7 @@ def require(libraries: Sequence[str], what: str, extra: str) -> None:
 
 
 def check_outputs(args: argparse.Namespace) -> None:
-    """Makes the folders of --out and --json and refuses, before any work, a place that cannot be written.
+    """Makes the folders of `OUTPUTS` and refuses, before any work, a place that cannot be written.
 
     A verb whose output has another name on the command line says so as `out_name`.
 
@@ -158,7 +161,7 @@ def check_outputs(args: argparse.Namespace) -> None:
         ValueError: the file is one of those that are read.
         OSError: a folder is read-only, or a file stands where a folder should.
     """
-    for flag in ("out", "json"):
+    for flag in OUTPUTS:
         path, name = getattr(args, flag, None), getattr(args, f"{flag}_name", f"--{flag}")
         if path is None:
             continue

@@ -12,11 +12,12 @@ from typing import Any
 
 from rader_ir.bm25 import BM25
 from rader_ir.encoder import Encoder
-from rader_ir.evaluation import per_query, table
+from rader_ir.evaluation import per_query
 from rader_ir.examples import read_examples
 from rader_ir.lm import open_lm
 from rader_ir.mcts import Rules
 from rader_ir.problems import Problem
+from rader_ir.reports.tables import measures_table
 from rader_ir.runs import Run, cut
 from rader_ir.synth.build import TRAIN
 from rader_ir.synth.pipeline import Plan, synthesize
@@ -94,7 +95,7 @@ def report(result: Mapping[str, Any]) -> str:
             f"{result['problems']} problems over {result['documents']} theorems: {result['solved']} solved, "
             f"{result['examples']} examples, {result['needed_theorems']:.1%} of them with the theorem that is needed",
             f"The theorems of {held} other problems, by the base and by the retriever trained on the examples; 95 % intervals",
-            table(result["values"]),
+            measures_table(result["values"]).text(),
             f"Trees, examples and retriever lie in {result['out']}; see a tree by: rader tree {result['out']}",
         ]
     )

@@ -1,0 +1,139 @@
+"""A whole report in a folder: tables in four forms, values by query, wins and losses, pictures.
+
+| file | holds |
+|---|---|
+| report.txt, .md, .tex, .json | a table for each measure (of one collection a single table), and the comparisons |
+| per_query.csv | each value of each measure |
+| bars.png, .svg | the leading measure by collection |
+| scatter_SYSTEM.png, .svg | the leading measure by query, against the baseline |
+| wins_losses.md | the queries with the greatest differences from the baseline |
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rader_ir.evaluation import Results
+from rader_ir.files import replacing
+from rader_ir.reports.averages import collections_of
+from rader_ir.reports.comparison import as_json, compare, comparison_table
+from rader_ir.reports.layout import Table
+from rader_ir.reports.per_query import Texts, wins_and_losses, write_csv
+from rader_ir.reports.tables import measures_table, results_table
+from rader_ir.runs import Qrels, Run
+
+
+def write(
+    results: Results,
+    folder: str | Path,
+    *,
+    measures: Sequence[str] | None = None,
+    baseline: str | None = None,
+    queries: Mapping[str, Mapping[str, str]] | None = None,
+    documents: Mapping[str, Texts] | None = None,
+    runs: Mapping[str, Mapping[str, Run]] | None = None,
+    qrels: Mapping[str, Qrels] | None = None,
+    average: str = "macro",
+    test: str = "t",
+    correction: str = "holm",
+    confidence: float = 0.95,
+    seed: int = 0,
+    count: int = 10,
+    notes: Iterable[str] = (),
+) -> list[Table]:
+    """Writes the report; files of an earlier one are replaced one by one, each whole.
+
+    Args:
+        results: {system: {collection: {measure: {query_id: value}}}}.
+        folder: made where it does not exist.
+        measures: those to report, the leading one first; by default all.
+        baseline: the system that the others are compared with, or None for no comparisons.
+        queries, documents, runs, qrels, count: for wins and losses, as in `per_query.wins_and_losses`.
+        average, test, correction, confidence, seed: as in `tables.results_table`.
+        notes: sentences to put below the tables.
+
+    Returns:
+        The tables of the report.
+
+    Raises:
+        ValueError: as `comparison.compare`; no system, or one without a measure.
+        ImportError: matplotlib is not installed, or with a baseline and the test t or wilcoxon scipy.
+    """
+    from rader_ir.reports import plots  # before any work: it needs the extra `eval`
+
+    measures = list(measures or dict.fromkeys(name for each in results.values() for v in each.values() for name in v))
+    if not results or not measures:
+        raise ValueError("a report needs results of one system or more; got none")
+    options = {"average": average, "test": test, "correction": correction, "confidence": confidence, "seed": seed}
+    tables = main_tables(results, measures, baseline=baseline, notes=notes, **options)
+    compared = {name: compare(results, baseline, name, **options) for name in measures} if baseline is not None else {}
+    others = [
+        comparison_table(each, baseline, name, test=test, correction=correction) for name, each in compared.items()
+    ]
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    told = {"baseline": baseline, **options, "tables": [table.to_json() for table in tables]}
+    told["comparisons"] = {name: as_json(each) for name, each in compared.items()}
+    rivals = [name for name in results if name != baseline] if baseline is not None else []
+    pictures = ["bars", *(f"scatter_{name}" for name in _file_names(rivals))]
+    _write_tables(folder, [*tables, *others], told, pictures)
+    write_csv(results, folder / "per_query.csv")
+    for ending in ("png", "svg"):
+        kept = {"average": average, "confidence": confidence, "seed": seed}
+        plots.bars(results, measures[0], folder / f"bars.{ending}", **kept)
+        for system, name in zip(rivals, pictures[1:], strict=True):
+            plots.scatter(results, measures[0], system, baseline, folder / f"{name}.{ending}")
+    if rivals:
+        given = {"queries": queries or {}, "documents": documents, "runs": runs, "qrels": qrels, "count": count}
+        parts = [wins_and_losses(results, baseline, system, measures[0], **given) for system in rivals]
+        _write(folder / "wins_losses.md", "\n".join(parts))
+    return tables
+
+
+def main_tables(
+    results: Results,
+    measures: Sequence[str],
+    *,
+    baseline: str | None = None,
+    average: str = "macro",
+    test: str = "t",
+    correction: str = "holm",
+    confidence: float = 0.95,
+    seed: int = 0,
+    notes: Iterable[str] = (),
+) -> list[Table]:
+    """The tables that a paper would have: of one collection all measures in one, of several a table for each measure."""
+    options = {"baseline": baseline, "test": test, "correction": correction, "confidence": confidence, "seed": seed}
+    names = collections_of(results)
+    if len(names) > 1:
+        return [results_table(results, name, average=average, notes=notes, **options) for name in measures]
+    values = {
+        system: {name: found[names[0]][name] for name in measures if name in found[names[0]]}
+        for system, found in results.items()
+    }
+    notes = [f"[low, high]: {confidence:.0%} bootstrap interval over queries.", *notes]
+    return [measures_table(values, title=names[0], notes=notes, **options)]
+
+
+def _write_tables(folder: Path, tables: list[Table], told: dict, pictures: list[str]) -> None:
+    _write(folder / "report.txt", "\n\n\n".join(table.text() for table in tables) + "\n")
+    shown = [f"![{name}]({name}.svg)" for name in pictures]
+    _write(folder / "report.md", "\n\n".join([*(table.markdown() for table in tables), *shown]) + "\n")
+    _write(folder / "report.tex", "\n\n".join(table.latex() for table in tables) + "\n")
+    _write(folder / "report.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as file:
+        file.write(text)
+
+
+def _file_names(systems: Iterable[str]) -> list[str]:
+    """A name for the files of each system, of letters that every file system takes; equal ones are numbered."""
+    names: list[str] = []
+    for system in systems:
+        plain = re.sub(r"[^\w.-]+", "_", system, flags=re.ASCII).strip("._")[-80:] or "system"
+        taken = sum(name == plain or name.startswith(f"{plain}~") for name in names)
+        names.append(f"{plain}~{taken + 1}" if taken else plain)
+    return names

@@ -1,0 +1,171 @@
+"""Two pictures of results: bars of means by collection, and a scatter of one system against another by query.
+
+Drawn by matplotlib without a display, as PNG or SVG by the file's name. Colours are those of Okabe and Ito, which people
+see apart with any kind of colour vision, and bars beyond eight systems are hatched as well. An SVG of the same results has
+the same bytes.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from rader_ir.evaluation import Results, macro_interval
+from rader_ir.files import replacing_bytes
+from rader_ir.reports.averages import AVERAGE, collections_of, grouped, heading, mean, per_collection
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F")
+HATCHES = ("", "//", "..", "xx")
+_EQUAL = 1e-12
+_STYLE = {"svg.hashsalt": "rader", "svg.fonttype": "none", "font.size": 10, "axes.spines.top": False}
+_STYLE |= {"axes.spines.right": False, "hatch.linewidth": 0.6}
+
+
+def bars(
+    results: Results,
+    measure: str,
+    path: str | Path,
+    *,
+    systems: Sequence[str] | None = None,
+    average: str = "macro",
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> None:
+    """Draws the mean of each system on each collection, and their average, with bootstrap intervals as whiskers.
+
+    Args:
+        results: {system: {collection: {measure: {query_id: value}}}}.
+        measure: one of the measures.
+        path: file to write, .png or .svg.
+        systems: which to draw, in order; by default all.
+        average: "macro" or "micro".
+        confidence: of the intervals.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: an unknown system or measure, or another ending of the name.
+    """
+    chosen = {name: per_collection(results, name, measure) for name in systems or results}
+    names = [name for name in collections_of(results) if any(name in found for found in chosen.values())]
+    whole = [*names, AVERAGE] if len(names) > 1 else names
+    size = min(14.0, max(5.0, 1.2 + len(whole) * max(0.66, 0.16 * len(chosen) + 0.25)))  # inches
+    columns = _legend_columns(chosen, size)
+    figure, axes = _figure(size, 3.6 + 0.22 * math.ceil(len(chosen) / columns))
+    width = 0.84 / len(chosen)
+    for number, (system, found) in enumerate(chosen.items()):
+        groups = {name: [list(values.values())] for name, values in found.items()}
+        if len(names) > 1 and len(groups) == len(names):  # an average of fewer collections is another figure
+            groups[AVERAGE] = grouped([group for (group,) in groups.values()], average)
+        places = [_place(whole, name) + (number + 0.5) * width - 0.42 for name in groups]
+        _draw_bars(axes, places, list(groups.values()), width, number, system, confidence, seed)
+    axes.set_xticks([_place(whole, name) for name in whole], [_shortened(heading(name)) for name in whole])
+    if len(whole) > 1:
+        axes.axvline(_place(whole, AVERAGE) - 0.65, color="0.7", linewidth=0.8)
+    if max(map(len, map(heading, whole))) * 0.09 > 0.9 * (size - 1.2) / len(whole):  # inches of letters, and of room
+        axes.tick_params(axis="x", rotation=35)
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
+    axes.set_xlim(-0.6, _place(whole, whole[-1]) + 0.6)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel(f"{measure}, {confidence:.0%} interval")
+    axes.grid(axis="y", color="0.9")
+    figure.legend(loc="outside upper center", ncols=columns, frameon=False)
+    _save(figure, path)
+
+
+def scatter(results: Results, measure: str, system: str, baseline: str, path: str | Path) -> None:
+    """Draws a dot for each query, its value by the baseline to the right and by the system upwards.
+
+    Dots above the diagonal are queries that the system won. Queries with the same two values share a dot, whose area grows
+    with their number.
+
+    Args:
+        results: {system: {collection: {measure: {query_id: value}}}}; the collections that both have are drawn.
+        measure: one of the measures.
+        system, baseline: two of the systems.
+        path: file to write, .png or .svg.
+
+    Raises:
+        ValueError: an unknown system or measure, no common query, or another ending of the name.
+    """
+    before, after = (per_collection(results, name, measure) for name in (baseline, system))
+    pairs = [
+        (round(before[name][query_id], 9), round(value, 9))
+        for name in after
+        for query_id, value in after[name].items()
+        if query_id in before.get(name, {})
+    ]
+    if not pairs:
+        raise ValueError(f"{system!r} and {baseline!r} have no query of {measure!r} in common; nothing to draw")
+    figure, axes = _figure(5.0, 5.2)
+    highest = max(1.0, *(value for pair in pairs for value in pair))
+    axes.plot([0, highest], [0, highest], color="0.6", linewidth=0.8, zorder=1)
+    sides = {"won": [], "tied": [], "lost": []}
+    for pair in pairs:
+        difference = pair[1] - pair[0]
+        sides["won" if difference > _EQUAL else "lost" if difference < -_EQUAL else "tied"].append(pair)
+    for (side, dots), colour, marker in zip(sides.items(), ("#0072B2", "0.45", "#D55E00"), "^os", strict=True):
+        counts = sorted(Counter(dots).items())
+        horizontal, vertical = ([dot[axis] for dot, _ in counts] for axis in (0, 1))
+        areas = [min(16.0 * count, 600.0) for _, count in counts]
+        style = {"color": colour, "marker": marker, "alpha": 0.6, "linewidths": 0.4, "edgecolors": "white"}
+        axes.scatter(horizontal, vertical, areas, **style, zorder=2)
+        axes.scatter([], [], 36, **style, label=f"{side}: {len(dots)}")
+    room = (-0.04 * highest, 1.04 * highest)  # for the dots at the corners, often the most numerous
+    axes.set(xlim=room, ylim=room, aspect="equal")
+    axes.set_xlabel(f"{measure} of {_shortened(baseline)}")
+    axes.set_ylabel(f"{measure} of {_shortened(system)}")
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, title=f"queries, {_shortened(system)}")
+    _save(figure, path)
+
+
+def _place(names: Sequence[str], name: str) -> float:
+    """Where a group of bars stands; the average a little apart."""
+    return names.index(name) + (0.3 if name == AVERAGE else 0.0)
+
+
+def _draw_bars(
+    axes, places: list[float], groups: list, width: float, number: int, system: str, confidence, seed
+) -> None:
+    means = [mean(group) for group in groups]
+    bounds = [macro_interval(group, confidence=confidence, seed=seed) for group in groups]
+    whiskers = [
+        [max(0.0, middle - low) for middle, (low, _) in zip(means, bounds, strict=True)],
+        [max(0.0, high - middle) for middle, (_, high) in zip(means, bounds, strict=True)],
+    ]
+    look = {"color": COLOURS[number % len(COLOURS)], "hatch": HATCHES[number // len(COLOURS) % len(HATCHES)]}
+    axes.bar(places, means, width * 0.92, edgecolor="white", linewidth=0.4, label=_shortened(system), **look, zorder=2)
+    dark = {"ecolor": "0.25", "elinewidth": 0.9, "capsize": min(2.5, 12 * width)}
+    axes.errorbar(places, means, yerr=whiskers, fmt="none", **dark, zorder=3)
+
+
+def _figure(width: float, height: float):
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        return figure, figure.add_subplot()
+
+
+def _legend_columns(systems: Iterable[str], width: float) -> int:
+    """As many columns as the figure's width has room for, at about 12 letters an inch."""
+    names = [_shortened(name) for name in systems]
+    return max(1, min(len(names), int(12 * width / (max(map(len, names)) + 6))))
+
+
+def _shortened(name: str) -> str:
+    """A system's name as a label: not too long, $ no mathematics, and no _ at its start, which would hide it."""
+    name = (name if len(name) <= 40 else f"…{name[-39:]}").replace("$", "\\$")
+    return f" {name}" if name.startswith("_") else name
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    ending = Path(path).suffix.lower().removeprefix(".")
+    if ending not in ("png", "svg"):
+        raise ValueError(f"picture {path} is of no known kind; end its name in .png or .svg")
+    told = {"Date": None, "Creator": None} if ending == "svg" else {"Software": None}
+    with matplotlib.rc_context(_STYLE), replacing_bytes(path) as file:
+        figure.savefig(file, format=ending, dpi=150, metadata=told)
