@@ -18,6 +18,8 @@ import numpy as np
 from rader_ir.runs import Run, ranked, without, write_run
 
 GROUP_SIZE = 8  # queries; enough to fill batches, little to lose
+# A bi-encoder encodes each text once per group, and queries share candidates; its own bar shows how far a group is.
+GROUP_SIZES = {"biencoder": 1024}
 
 
 def rerank_file(

@@ -9,11 +9,8 @@ import argparse
 from rader_ir.cli import options
 from rader_ir.corpus import read_documents, read_queries
 from rader_ir.rerank import SYSTEMS, open_reranker
-from rader_ir.rerank_file import GROUP_SIZE, rerank_file
+from rader_ir.rerank_file import GROUP_SIZE, GROUP_SIZES, rerank_file
 from rader_ir.runs import read_run
-
-# A bi-encoder encodes each text once per group, and queries share candidates; its own bar shows how far a group is.
-GROUP_SIZES = {"biencoder": 1024}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,10 +7,10 @@ it is made again.
 import argparse
 
 from rader_ir.cli import options
-from rader_ir.cli.rerank import GROUP_SIZES, opened
+from rader_ir.cli.rerank import opened
 from rader_ir.examples import read_examples
 from rader_ir.rerank import SYSTEMS
-from rader_ir.rerank_file import GROUP_SIZE
+from rader_ir.rerank_file import GROUP_SIZE, GROUP_SIZES
 from rader_ir.teach import teach
 
 
