@@ -30,6 +30,8 @@ VERBS = {
     "push": "put a trained checkpoint on the hub",
     "tree": "make pages that show how problems were searched",
     "evaluate": "measure runs against relevance judgements",
+    "bright": "run and measure systems on the tasks of BRIGHT",
+    "bench": "run and measure systems on RAR-b, MS MARCO, TREC DL and BEIR",
     "reproduce": "compare what runs give with the figures that they should give",
     "rag": "ask questions with and without documents, and count the right answers",
     "doctor": "say what is missing on this machine, and how to mend it",

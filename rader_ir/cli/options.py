@@ -40,6 +40,11 @@ def add_model(parser: argparse.ArgumentParser, *, default: str, pairs: bool = Fa
         "--checkpoint", metavar="NAME", help=f"published name, `minilm`, hub id or folder (default: {default})"
     )
     group.add_argument("--revision", metavar="COMMIT", help="revision of a checkpoint of the hub")
+    add_running(group, pairs=pairs)
+
+
+def add_running(group, *, pairs: bool = False) -> None:
+    """The flags that say how a model runs, whichever it is; `pairs` as in `add_model`."""
     group.add_argument(
         "--forms", choices=tuple(FORMS), help="how texts are written for it (default: the checkpoint's own way)"
     )

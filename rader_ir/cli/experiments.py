@@ -1,0 +1,108 @@
+"""What `rader bright` and `rader bench` share: the flags that name systems, and the call that runs, measures and reports them."""
+
+import argparse
+from collections.abc import Callable, Iterable
+
+from rader_ir.cli import options
+from rader_ir.collection import Collection
+from rader_ir.significance import CORRECTIONS, TESTS
+
+FIRST = "bm25-bright"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Systems, what is kept, and the report."""
+    group = parser.add_argument_group("systems")
+    group.add_argument(
+        "--systems",
+        nargs="+",
+        required=True,
+        metavar="[LABEL=]NAME",
+        help="bm25, bm25-bright, dense:CHECKPOINT, hybrid:CHECKPOINT, rerank:SYSTEM:CHECKPOINT (SYSTEM is rader or "
+        "biencoder), run:FOLDER with TASK.trec[.gz] or TASK.json[.gz] files; a CHECKPOINT may end in @REVISION",
+    )
+    group.add_argument(
+        "--first", default=FIRST, metavar="NAME", help="what rerankers rerank: a name or a LABEL (default: %(default)s)"
+    )
+    group.add_argument(
+        "--rerank-depth", type=options.positive, default=100, metavar="N", help="of its documents (default %(default)s)"
+    )
+    group.add_argument(
+        "--depth", type=options.positive, default=1000, metavar="N", help="documents per query (default %(default)s)"
+    )
+    group = parser.add_argument_group("results")
+    group.add_argument(
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="folder for runs, figures and the report; made again, a call goes on",
+    )
+    group.add_argument("--baseline", metavar="LABEL", help="the system that others are compared with")
+    group.add_argument("--test", choices=list(TESTS), default="t", help="paired test (default: %(default)s)")
+    group.add_argument(
+        "--correction", choices=list(CORRECTIONS), default="holm", help="for many comparisons (default: %(default)s)"
+    )
+    group.add_argument("--measures", metavar='"A B"', help="names of ir-measures (default: the collection's own)")
+    group.add_argument("--indexes", metavar="DIR", help="folder for indexes, to share them (default: OUT/indexes)")
+    group.add_argument("--drop-indexes", action="store_true", help="delete the indexes of a corpus once it is done")
+    options.add_running(parser.add_argument_group("models"), pairs=True)
+
+
+def run(
+    args: argparse.Namespace,
+    collections: Iterable[Collection],
+    count: int,
+    questions: Callable[[Collection], dict[str, str]] | None = None,
+) -> dict:
+    """Runs the systems of a call on collections, writes the report, prints its table, and gives the figures.
+
+    Args:
+        args: of the call.
+        collections: opened one by one.
+        count: how many they are.
+        questions: what rerankers read in place of a collection's queries.
+    """
+    from rader_ir.engines import Engines
+    from rader_ir.experiment import Experiment
+    from rader_ir.experiment_report import report
+    from rader_ir.pipelines import parse
+
+    _check_libraries(args)
+    systems = parse(args.systems, first=args.first)
+    if args.baseline is not None and args.baseline not in (labels := [system.label for system in systems]):
+        raise ValueError(f"--baseline {args.baseline!r} is no system of this call; there are {', '.join(labels)}")
+    given = {
+        name: value for name, value in options.model_options(args).items() if name not in ("checkpoint", "revision")
+    }
+    experiment = Experiment(
+        systems,
+        args.out,
+        engines=Engines(verbose=not args.quiet, **given),
+        measures=args.measures.split() if args.measures else None,
+        depth=args.depth,
+        rerank_depth=args.rerank_depth,
+        questions=questions,
+        indexes=args.indexes,
+        drop_indexes=args.drop_indexes,
+        verbose=not args.quiet,
+    )
+    outcome = experiment.run(collections, count=count)
+    reports = report(outcome, args.out, baseline=args.baseline, test=args.test, correction=args.correction)
+    print("\n\n\n".join(table.text() for each in reports for table in each.tables))
+    return {
+        "made": outcome.made,
+        "kept": outcome.kept,
+        "remarks": outcome.remarks,
+        "reports": [
+            {"folder": str(one.folder), "collections": one.collections, "average": one.average, "means": one.means}
+            for one in reports
+        ],
+        "out": args.out,
+    }
+
+
+def _check_libraries(args: argparse.Namespace) -> None:
+    """Raises now, not behind hours of work, where the report would."""
+    options.require(["matplotlib"], "the report's pictures", "eval")
+    if args.baseline is not None and args.test != "randomisation":
+        options.require(["scipy"], f"--test {args.test}", "eval")

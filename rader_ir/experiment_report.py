@@ -1,0 +1,142 @@
+"""The report of an experiment: tables, tests and pictures of what its systems found, with the average that papers give.
+
+Collections that papers report by the same measures share a report; where there are several such groups, as MS MARCO and BEIR
+are, each has its own folder. Wins and losses are shown with the texts of questions and documents.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from rader_ir import bright
+from rader_ir.collection import Collection
+from rader_ir.evaluation import Results
+from rader_ir.experiment import Outcome
+from rader_ir.reports import write
+from rader_ir.reports.averages import heading
+from rader_ir.reports.layout import Table
+from rader_ir.runs import Run, cut, read_run
+
+_PLACES = 100  # of a list, among which wins and losses tell the relevant ones
+_SHOWN, _LETTERS = 10, 2000  # documents of a list whose texts are kept, and how much of each
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report.
+
+    Attributes:
+        folder: where it is.
+        collections: what it is of.
+        tables: a table for each measure, or of one collection a single one.
+        average: in words, what the averages are means of; "" with one collection.
+        means: {system: {measure: average over the collections}}.
+    """
+
+    folder: Path
+    collections: list[str]
+    tables: list[Table]
+    average: str
+    means: dict[str, dict[str, float]]
+
+
+def report(
+    outcome: Outcome, out: str | Path, *, baseline: str | None = None, test: str = "t", correction: str = "holm"
+) -> list[Report]:
+    """Write the reports of an experiment to OUT/report, or to OUT/report-NAME for each group of collections.
+
+    Args:
+        outcome: of `Experiment.run`.
+        out: the experiment's folder.
+        baseline: the system that others are compared with; None compares none.
+        test, correction: as in `rader_ir.reports.comparison.compare`.
+
+    Raises:
+        ValueError: an unknown baseline, test or correction.
+        ImportError: matplotlib or scipy is not installed.
+    """
+    groups = _groups(outcome.results)
+    written = []
+    for measures, names in groups.items():
+        folder = Path(out) / ("report" if len(groups) == 1 else f"report-{names[0]}")
+        results = {system: {name: found[name] for name in names} for system, found in outcome.results.items()}
+        means = {
+            system: {measure: _average(found, measure) for measure in measures} for system, found in results.items()
+        }
+        words = mean_of(names) if len(names) > 1 else ""
+        notes = [
+            f"{system}, {heading(name)}: {remark}."
+            for system, remarks in outcome.remarks.items()
+            for name in names
+            for remark in remarks.get(name, ())
+        ]
+        tables = write(
+            results,
+            folder,
+            measures=measures,
+            baseline=baseline,
+            test=test,
+            correction=correction,
+            notes=[*([f"average: {words}."] if words else []), *notes],
+            **(_texts(outcome, names) if baseline is not None else {}),
+        )
+        written.append(Report(folder, names, tables, words, means))
+    return written
+
+
+def mean_of(names: list[str]) -> str:
+    """What a mean over collections is the mean of, in words.
+
+    >>> mean_of(["pony", "aops"])
+    'the mean of 2 of the 12 tasks of BRIGHT'
+    """
+    tasks = set(bright.TASKS)
+    paged = {f"{task}-long" for task in tasks if bright.has_long(task)}
+    if set(names) == tasks:
+        return "the mean of the 12 tasks of BRIGHT"
+    if set(names) <= tasks:
+        return f"the mean of {len(names)} of the 12 tasks of BRIGHT"
+    if set(names) <= paged:
+        return f"the mean of {len(names)} of the {len(paged)} tasks of BRIGHT that have whole pages"
+    return f"the mean of {len(names)} collections"
+
+
+def _groups(results: Results) -> dict[tuple[str, ...], list[str]]:
+    """{measures: collections that were measured by them}, in order."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for name, values in next(iter(results.values())).items():
+        found.setdefault(tuple(values), []).append(name)
+    return found
+
+
+def _average(found: Mapping[str, Mapping[str, Mapping[str, float]]], measure: str) -> float:
+    means = {name: sum(values[measure].values()) / len(values[measure]) for name, values in found.items()}
+    if means.keys() == bright.TASKS.keys():
+        return bright.macro_average(means)
+    return sum(means.values()) / len(means)
+
+
+def _texts(outcome: Outcome, names: list[str]) -> dict:
+    """What wins and losses are shown with; each corpus is read once, and the texts kept are those that may be shown."""
+    runs = {
+        system: {name: cut(read_run(paths[name]), _PLACES) for name in names} for system, paths in outcome.runs.items()
+    }
+    collections = {name: outcome.collections[name] for name in names}
+    return {
+        "queries": {name: collection.queries for name, collection in collections.items()},
+        "qrels": {name: collection.qrels for name, collection in collections.items()},
+        "documents": {
+            name: _shown(collection, [by_name[name] for by_name in runs.values()])
+            for name, collection in collections.items()
+            if collection.documents is not None
+        },
+        "runs": runs,
+    }
+
+
+def _shown(collection: Collection, runs: list[Run]) -> dict[str, str]:
+    """{doc_id: text} of relevant documents and of the first of each list."""
+    wanted = {doc_id for judged in collection.qrels.values() for doc_id, grade in judged.items() if grade > 0}
+    wanted |= {doc_id for run in runs for scores in run.values() for doc_id in islice(scores, _SHOWN)}
+    return {doc_id: text[:_LETTERS] for doc_id, text in collection.documents() if doc_id in wanted}
