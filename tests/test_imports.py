@@ -36,6 +36,11 @@ def test_floor_0_loads_nothing_heavy(module):
     assert loaded_by(f"import rader_ir.{module}", [*MODEL_LIBRARIES, "pandas", "pyserini", "tqdm", "ir_datasets"]) == []
 
 
+def test_tables_and_tests_wait_for_scipy_and_matplotlib():
+    """Both are of an extra; a table without a baseline needs neither."""
+    assert loaded_by("import rader_ir.reports, rader_ir.significance, rader_ir.cli.evaluate", [*HEAVY, "pandas"]) == []
+
+
 @pytest.mark.parametrize("door", ["rader_ir.cli", "rader_ir.pyserini"])
 def test_doors_load_nothing_heavy(door):
     assert loaded_by(f"import {door}", [*HEAVY, "pandas"]) == []
