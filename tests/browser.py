@@ -92,9 +92,9 @@ class Browser:
         self.call("Page.navigate", url=page.resolve().as_uri() + fragment)
         self._await("Page.loadEventFired")
 
-    def value(self, script: str):
-        """The value of a JavaScript expression in the page."""
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+    def value(self, script: str, *, wait: bool = False):
+        """The value of a JavaScript expression in the page; with `wait`, what a promise comes to."""
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=wait)
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{script}: {answer['exceptionDetails']}")
         return answer["result"].get("value")

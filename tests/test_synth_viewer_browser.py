@@ -386,6 +386,86 @@ def test_nothing_hangs_over_the_edge(shown, name, width):
     assert page.value("document.scrollingElement.scrollWidth") <= width
 
 
+OPTIONS = "\n".join(["How many?", *(f"({letter}) {number}" for letter, number in zip("ABCDE", range(5), strict=True))])
+LINES = "\n".join(f"Line {number} of the question." for number in range(60))
+READ = """(() => {
+  const text = document.getElementById("question");
+  const letters = document.createRange();
+  letters.selectNodeContents(text);
+  const [all, box] = [letters.getBoundingClientRect(), text.getBoundingClientRect()];
+  return [all.top >= box.top - 1, all.bottom <= box.bottom + 1];
+})()"""  # whether the first line and the last one are within what is seen of the question
+
+
+@pytest.fixture
+def asked(chromium, grown, tmp_path):
+    """Opens the page of the small tree with another question."""
+
+    def open_page(question: str, **size) -> browser.Browser:
+        other = dataclasses.replace(grown, problem=dataclasses.replace(grown.problem, question=question))
+        (tmp_path / "p.html").write_text(viewer.tree_page(other), encoding="utf-8")
+        chromium.looks("light", **size)
+        chromium.open(tmp_path / "p.html")
+        assert texts(chromium, "#question") == [question]
+        return chromium
+
+    yield open_page
+    assert chromium.errors == []
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_options_on_lines_of_their_own_are_seen_at_once(asked, width):
+    page = asked(OPTIONS, width=width, height=900)
+    assert page.value(READ) == [True, True]
+    assert page.value("document.getElementById('unfold').checkVisibility()") is False
+    page.press("q")
+    assert page.value(READ) == [True, True] and page.value("document.activeElement.id") == "outline"
+
+
+def test_a_click_unfolds_a_long_question_and_folds_it(asked):
+    page = asked(OPTIONS, height=600)
+    assert page.value(READ) == [True, False]
+    for whole in (True, False):
+        page.click("#unfold")
+        assert page.value(READ) == [True, whole]
+        assert page.value("document.getElementById('unfold').ariaExpanded") == str(whole).lower()
+
+
+def test_a_key_unfolds_a_question_and_arrows_scroll_it(asked, grown):
+    """As long as the question has the keys the tree stands still; folded, or left by Escape, it gives them back."""
+    page = asked(LINES, height=700)
+    page.press("ArrowDown")
+    first = selected(page)
+    assert first == grown.tree.root.children[0]
+    page.press("q")
+    assert page.value(READ) == [True, False] and page.value("document.activeElement.id") == "question"
+    page.press("ArrowDown", "End")
+    assert selected(page) == first
+    page.value("document.getElementById('question').scrollTo({ top: 1e6, behavior: 'instant' })")
+    assert page.value(READ) == [False, True], "to the last line"
+    assert page.value("document.getElementById('outline-view').clientHeight") > 100, "and there is room for the tree"
+    page.press("Escape", "ArrowUp")
+    assert selected(page) == 0
+    page.press("q", "ArrowDown")
+    assert selected(page) == first and page.value(READ) == [True, False]
+    page.press("q", "q", "ArrowUp")
+    assert selected(page) == 0
+    typed(page, "q")
+    assert page.value("document.getElementById('question').className") == "folded", "the search keeps its letters"
+
+
+def test_a_question_folds_as_the_window_has_it(asked):
+    """The button comes when a narrower window makes more lines of the question."""
+    page = asked("word " * 140, width=1400, height=900)
+    seen = "document.getElementById('unfold').checkVisibility()"
+    assert page.value(seen) is False and page.value(READ) == [True, True]
+    page.looks("light", width=500, height=900)
+    page.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))", wait=True)
+    assert page.value(seen) is True and page.value(READ) == [True, False]
+    page.press("q")
+    assert page.value(READ) == [True, True]
+
+
 def test_the_list_sorts_filters_and_leads_to_the_pages(shown, folder):
     page = shown("index")
     links = "[...document.querySelectorAll('#rows tr a')].map((link) => link.getAttribute('href'))"

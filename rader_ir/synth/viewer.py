@@ -25,9 +25,10 @@ from rader_ir.synth.grown import Grown
 
 INDEX = "index.html"
 SOURCE = "synthesis"  # provenance["source"] of the examples that are made of trees
-TREE_SCRIPTS = ("dom.js", "model.js", "outline.js", "map.js", "details.js", "tree.js")
+TREE_SCRIPTS = ("dom.js", "model.js", "question.js", "outline.js", "map.js", "details.js", "tree.js")
 INDEX_SCRIPTS = ("dom.js", "index.js")
 _ENDINGS = (".json", ".json.gz")
+_SEARCHED = {"tree": "steps and theorems", "index": "problems"}
 _QUESTION = 400  # letters of a question that the list shows
 
 
@@ -58,12 +59,12 @@ def tree_page(
         "documents": {each.doc_id: each.text for one in examples for each in (*one.positives, *one.negatives)},
         "links": dict(links or {}),
     }
-    return _page("tree.html", TREE_SCRIPTS, grown.problem.problem_id, record)
+    return _page("tree", TREE_SCRIPTS, grown.problem.problem_id, record)
 
 
 def index_page(problems: Sequence[Mapping[str, Any]], *, title: str = "Problems") -> str:
     """The list of pages, as HTML; `problems` are what `summary` gives."""
-    return _page("index.html", INDEX_SCRIPTS, title, {"problems": list(problems)})
+    return _page("index", INDEX_SCRIPTS, title, {"problems": list(problems)})
 
 
 def summary(grown: Grown, *, examples: Sequence[Example] = (), page: str) -> dict[str, Any]:
@@ -191,14 +192,17 @@ def _kind(grown: Grown, node: Any) -> str | None:
     return grown.tree.nodes[node].kind if known else None
 
 
-def _page(template: str, scripts: Sequence[str], title: str, record: Mapping[str, Any]) -> str:
-    """A template with its holes filled; the policy lets this very script and style run, and nothing else."""
+def _page(kind: str, scripts: Sequence[str], title: str, record: Mapping[str, Any]) -> str:
+    """page.html round what `kind` shows; the policy lets this very script and style run, and nothing else."""
     style, script = _asset("style.css"), "\n".join(map(_asset, scripts))
     allowed = f"style-src '{_digest(style)}'; script-src '{_digest(script)}'"
     policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
     return fill(
-        _asset(template),
+        _asset("page.html"),
         policy=policy,
+        kind=kind,
+        searched=_SEARCHED[kind],
+        main=_asset(f"{kind}.html"),
         title=html.escape(title).encode("ascii", "xmlcharrefreplace").decode(),
         style=style,
         script=script,

@@ -46,8 +46,6 @@ function drawHead() {
   const ends = data.rollouts.filter((end) => isRight(nodes[end])).length;
   const kinds = (kind) => nodes.filter((node) => node.kind === kind).length;
   const found = Object.values(data.found).flat();
-  at("name").append(data.problem.problem_id);
-  at("question").append(...prose(data.problem.question).flat());
   if (judged) at("verdict").append(ends ? badge("✓ solved", "good") : badge("✗ not solved", "bad"));
   else at("verdict").append(badge("no known answer"));
   const facts = [
@@ -146,6 +144,7 @@ const KEYS = [
   [["r", "R"], "next right answer, right answer before", (key) => nextOf(isRight, key === "r" ? 1 : -1)],
   [["1", "2", "3"], "outline, map, examples", (key) => show(VIEWS[key - 1])],
   [["+", "-"], "open all, close all", (key) => openAll(key === "+")],
+  [["q"], "the whole question, or its first lines", unfold],
   [["t"], "light or dark", changeTheme],
   [["Escape"], "leave the search", () => endSearch()],
   [["?"], "these keys", () => at("keys").showModal()],
@@ -160,12 +159,12 @@ function endSearch() {
   at(state.tab).focus({ preventScroll: true });
 }
 
-// Fields, links and the details (which scroll) keep the keys that mean something there.
+// Fields, links, and what scrolls (the details, a long question) keep the keys that mean something there.
 function busy(event) {
   const inside = event.target;
   if (inside.id === "search") return true;
   if (inside.closest("button, a, summary") && ["Enter", " "].includes(event.key)) return true;
-  return at("details").contains(inside) && (event.key.startsWith("Arrow") || ["Home", "End", "Enter"].includes(event.key));
+  return inside.closest("#details, #question") && (event.key.startsWith("Arrow") || ["Home", "End", "Enter"].includes(event.key));
 }
 
 function searchKeys(event) {
@@ -192,6 +191,7 @@ function fromAddress(address) {
 function start() {
   startTheme();
   drawHead();
+  drawQuestion();
   drawRollouts();
   drawExamples();
   startKeys(KEYS, busy);
