@@ -230,7 +230,7 @@ BAD = {
     "no place": (("--systems", "run:"), "system 'run:' is unknown"),
     "a label twice": (("--systems", "none", "none=gold"), "two systems have the label 'none'; give each its own"),
     "no label": (("--systems", "a/b=none"), "label 'a/b' cannot name a file"),
-    "no such run": (("--systems", "run:absent.trec"), "No such file or directory: 'absent.trec'"),
+    "no such run": (("--systems", "run:absent.trec"), "absent.trec: No such file or directory"),
     "a run of other questions": (("--systems", "run:other.trec"), "the run has 'q9', the problems are 'p0', 'p1', 'p2'"),
     "a corpus of others": (("--corpus", "one.jsonl"), "the corpus has not"),
     "a baseline of nobody": (("--baseline", "x"), "baseline 'x' is none of the systems none, bm25, first, gold"),

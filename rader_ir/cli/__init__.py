@@ -57,8 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BAD_INPUT as error:
         if args.traceback:
             raise
-        print(f"rader {args.verb}: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        print(f"rader {args.verb}: {' '.join(_told(error).split()) or type(error).__name__}", file=sys.stderr)
         return BAD
+
+
+def _told(error: BaseException) -> str:
+    """What an error says; of a system's error with one file, the file first and no number."""
+    if isinstance(error, OSError) and error.filename is not None and error.filename2 is None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _run(args: argparse.Namespace) -> int:

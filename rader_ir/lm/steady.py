@@ -81,7 +81,9 @@ class Budget:
         for name in ("calls", "tokens", "hours"):
             given = getattr(self, name)
             if given is not None and not 0 < given < math.inf:
-                raise ValueError(f"the budget of {name} is {given!r}; give a number above 0, or None for no limit")
+                raise ValueError(
+                    f"the budget of {name} is {given!r}; give a number above 0, or leave it out for no limit"
+                )
 
     def reached(self, meter: Meter, seconds: float) -> str:
         """Which limit is reached, in words; "" for none."""
