@@ -31,6 +31,13 @@ def test_from_problems_to_a_retriever_that_finds_what_is_needed(made):
     assert low > 0
 
 
+def test_the_share_of_needed_theorems_is_of_all_examples(made):
+    """Those held out for development are examples as well."""
+    rows = [json.loads(line) for line in (Path(made["out"]) / "examples.jsonl").read_text().splitlines()]
+    right = sum(needed(row["provenance"]["question_id"]) == row["positives"][0]["doc_id"] for row in rows)
+    assert made["examples"] == len(rows) and made["needed_theorems"] == round(right / len(rows), 4)
+
+
 def test_held_out_problems_share_no_wording_with_those_learned_from(made):
     learned = {problem.question for problem in demo_problems(32, 0, forms=(0, 1))}
     held = [problem for problem in demo_problems(96, 1, forms=(2,)) if needed(problem.problem_id)]

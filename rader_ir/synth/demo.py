@@ -23,7 +23,7 @@ from rader_ir.synth.build import TRAIN
 from rader_ir.synth.pipeline import Plan, synthesize
 from rader_ir.synth.retrieval import SparseSearch
 from rader_ir.synth.simulated import SimulatedSolver, demo_corpus, demo_problems, needed
-from rader_ir.synth.store import REPLIES
+from rader_ir.synth.store import EXAMPLES, REPLIES
 from rader_ir.train.retriever import train_retriever
 from rader_ir.train.settings import RetrieverOptions
 
@@ -67,9 +67,8 @@ def demo(out: str | Path, *, seed: int = 0, problems: int = PROBLEMS, verbose: b
     documents = demo_corpus()
     told = asyncio.run(_synthesized(out, documents, demo_problems(problems, seed, forms=LEARNED_FORMS), seed, verbose))
     folder = out / "retriever"
-    examples = read_examples(out / f"{TRAIN}.jsonl")
     if not folder.exists():
-        dev = read_examples(out / "dev.jsonl")
+        examples, dev = read_examples(out / f"{TRAIN}.jsonl"), read_examples(out / "dev.jsonl")
         options = RetrieverOptions(**{**vars(OPTIONS), "seed": seed})
         train_retriever(options, examples=examples, dev=dev, dev_docs=documents.items(), out=folder, verbose=verbose)
     held = [one for one in demo_problems(HELD_OUT, seed + 1, forms=HELD_OUT_FORMS) if needed(one.problem_id)]
@@ -80,7 +79,7 @@ def demo(out: str | Path, *, seed: int = 0, problems: int = PROBLEMS, verbose: b
         "problems": told["problems"]["given"],
         "solved": told["problems"]["solved"],
         "examples": told["examples"]["kinds"]["total"]["examples"],
-        "needed_theorems": round(_share(examples), 4),
+        "needed_theorems": round(_share(read_examples(out / EXAMPLES)), 4),
         "values": {name: per_query(run, qrels, MEASURES) for name, run in runs.items()},
         "out": str(out),
     }
