@@ -171,6 +171,7 @@ CHECKPOINTS = {
             sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         ),
         _shipped(MINI_RETRIEVER, max_query_length=256, max_doc_length=256),
+        _shipped(MINI_RERANKER, max_query_length=512, max_doc_length=512, head="score"),
     )
 }
 

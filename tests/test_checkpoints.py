@@ -14,6 +14,7 @@ from rader_ir.checkpoints import (
     CHECKPOINTS,
     DEFAULT_RERANKER,
     DEFAULT_RETRIEVER,
+    MINI_RERANKER,
     MINI_RETRIEVER,
     Checkpoint,
     find_checkpoint,
@@ -58,7 +59,7 @@ def test_minilm_is_plain():
     assert found.doc_form == "{text}"
 
 
-@pytest.mark.parametrize("name", [MINI_RETRIEVER])
+@pytest.mark.parametrize("name", [MINI_RETRIEVER, MINI_RERANKER])
 def test_the_row_of_a_shipped_adapter_says_what_its_folder_says(name):
     found = find_checkpoint(name)
     folder = Path(found.weights)
