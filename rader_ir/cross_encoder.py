@@ -27,8 +27,8 @@ class CrossEncoder(TextModel):
     Args:
         checkpoint: a name, a folder, a hub id or a `Checkpoint`, with a head of one label.
         device, dtype, batch_tokens, forms, revision, verbose: as `Encoder`.
-        max_length: tokens of query and document together, in place of the checkpoint's `max_doc_length`; only the document
-            is cut.
+        max_length: tokens of query and document together, in place of the checkpoint's `max_doc_length`; the document is
+            cut, and of the query what is beyond three quarters of it.
         instruction: put where the form has `{instruction}`.
 
     Raises:
@@ -74,7 +74,7 @@ class CrossEncoder(TextModel):
             docs: n lists of texts, each of any length, none included.
 
         Raises:
-            ValueError: lists that do not fit each other, or a query too long to leave room for a document.
+            ValueError: lists that do not fit each other, or an instruction that leaves no room for query and document.
         """
         if len(queries) != len(docs):
             raise ValueError(
@@ -105,7 +105,6 @@ class CrossEncoder(TextModel):
         """Scores, float32 [n], of pairs that lie query by query."""
         loaded = self.open()
         max_length = self._length(self.max_length, self.checkpoint.max_doc_length, "max_length")
-        self._tokens.check_queries(list(dict.fromkeys(query for query, _ in pairs)), self.instruction, max_length)
         scores, budget, start, truncated = np.full(len(pairs), np.nan, dtype=np.float32), self._budget(loaded), 0, 0
         parts = (list(zip(*pairs[part], strict=True)) for part in _portions(pairs))
         tokenised = ((part[0], self._tokens.pairs(*part, self.instruction, max_length)) for part in parts)

@@ -84,42 +84,53 @@ class TextTokens:
             )
         return Ids(rows, sum(len(body) > room for body in bodies))
 
-    def check_queries(self, queries: Sequence[str], instruction: str, max_length: int) -> None:
-        """Raise ValueError where a query leaves no room for any document, before anything is computed."""
-        lead, _, rest = (self.checkpoint.pair_form or "{instruction}{query}").partition("{document}")
-        frame = len(self.head) + len(self.tail) + len(self._encode([rest])[0])
-        if self.checkpoint.pair_form is None:
-            frame = self.tokenizer.num_special_tokens_to_add(pair=True)
-        leads = [fill(lead, instruction=instruction, query=query) for query in queries]
-        for text, ids in zip(leads, self._encode(leads), strict=True):
-            if len(ids) >= max_length - frame:
-                raise ValueError(
-                    f"a query of {len(ids)} tokens leaves no room for a document within {max_length}; shorten the query "
-                    f"({text[:60]!r}...) or raise max_length"
-                )
+    def shortened(self, queries: Sequence[str], instruction: str, max_length: int) -> dict[str, str]:
+        """{query: what is read of it} in a pair: a query, with what stands around it, takes three quarters of the tokens at most.
+
+        Raises:
+            ValueError: an instruction that takes all of them.
+        """
+        lead = (self.checkpoint.pair_form or "{instruction}{query}").partition("{document}")[0]
+        before = len(fill(lead.partition("{query}")[0], instruction=instruction))
+        limit = max_length * 3 // 4
+        read = {query: query for query in queries}
+        leads = [fill(lead, instruction=instruction, query=query) for query in read]
+        for query, text, ids in zip(list(read), leads, self._encode(leads), strict=True):
+            if len(ids) > limit:
+                read[query] = query[: self._cut(text, before, before + len(query), len(ids) - limit) - before]
+        return read
+
+    def _cut(self, text: str, start: int, stop: int, excess: int) -> int:
+        """Where `text` ends without the last `excess` tokens of its part from `start` to `stop`."""
+        offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        ends = [end for begin, end in offsets["offset_mapping"] if start < end and begin < stop]
+        if len(ends) <= excess:
+            raise ValueError(
+                f"the instruction leaves no room for query and document ({text[:60]!r}...); shorten it or raise max_length"
+            )
+        return min(ends[-1 - excess], stop)
 
     def pairs(self, queries: Sequence[str], docs: Sequence[str], instruction: str, max_length: int) -> Ids:
-        """Ids of each query and document in the checkpoint's `pair_form`; only the document is cut.
-
-        The queries are such as `check_queries` passes.
-        """
+        """Ids of each query and document in the checkpoint's `pair_form`; the document is cut, and a long query (`shortened`)."""
+        read = self.shortened(queries, instruction, max_length)
+        short = [read[query] != query for query in queries]
+        queries = [read[query] for query in queries]
         form = self.checkpoint.pair_form
         if form is None:
-            return self._tokenizer_pairs([instruction + query for query in queries], docs, max_length)
+            return self._tokenizer_pairs([instruction + query for query in queries], docs, max_length, short)
         lead, _, rest = form.partition("{document}")
         leads = {query: fill(lead, instruction=instruction, query=query) for query in dict.fromkeys(queries)}
         whole = [leads[query] + doc + rest for query, doc in zip(queries, docs, strict=True)]
         room = max_length - len(self.head) - len(self.tail)
         bodies = self._encode(whole)
         rest_ids = self._encode([rest])[0] if rest else []
-        truncated = 0
         for i, body in enumerate(bodies):
             if len(body) > room:
                 # past the cut the words after the document are tokenised on their own
                 uncut = self._encode([leads[queries[i]] + docs[i]])[0] if rest else body
                 bodies[i] = uncut[: room - len(rest_ids)] + rest_ids
-                truncated += 1
-        return Ids([self.head + body + self.tail for body in bodies], truncated)
+                short[i] = True
+        return Ids([self.head + body + self.tail for body in bodies], sum(short))
 
     def passages(self, texts: Sequence[str], length: int, stride: int | None) -> list[list[str]]:
         """Each text cut into passages of `length` tokens that begin every `stride` tokens and reach its end."""
@@ -134,18 +145,18 @@ class TextTokens:
             for text, places in zip(texts, offsets, strict=True)
         ]
 
-    def _tokenizer_pairs(self, queries: Sequence[str], docs: Sequence[str], max_length: int) -> Ids:
+    def _tokenizer_pairs(self, queries: Sequence[str], docs: Sequence[str], max_length: int, short: list[bool]) -> Ids:
         # cut here, since a tokenizer that cuts keeps the limit as its state, which other threads would read
         made = self.tokenizer(list(queries), list(docs), return_token_type_ids=True, verbose=False)
-        rows, segments, truncated = made["input_ids"], made["token_type_ids"], 0
+        rows, segments = made["input_ids"], made["token_type_ids"]
         for i, row in enumerate(rows):
             excess = len(row) - max_length
             if excess > 0:
                 stop = max(place for place, text in enumerate(made.sequence_ids(i)) if text == 1) + 1
                 for cut in (row, segments[i]):
                     del cut[stop - excess : stop]
-                truncated += 1
-        return Ids(rows, truncated, segments if "token_type_ids" in self.tokenizer.model_input_names else None)
+                short[i] = True
+        return Ids(rows, sum(short), segments if "token_type_ids" in self.tokenizer.model_input_names else None)
 
 
 def batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:

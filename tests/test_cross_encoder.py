@@ -161,25 +161,16 @@ def test_threads_may_share_a_reranker_and_its_tokenizer(tmp_path, make):
     assert shared[40].open().tokenizer.backend_tokenizer.truncation is None
 
 
-def test_only_documents_are_cut_and_counted(tiny_qwen2_reranker):
+def test_documents_and_long_queries_are_cut_and_counted(tiny_qwen2_reranker):
     encoder = CrossEncoder(tiny_qwen2_reranker, max_length=40)
     long = "converges to the expected value " * 20
     assert encoder.score(["prove it"], [[long, "x"]])[0].shape == (2,)
     assert encoder.truncated == 1
-    with pytest.raises(ValueError, match="leaves no room for a document within 40; shorten the query"):
-        encoder.score(["a graph contains no odd cycle " * 20], [["x"]])
-
-
-def test_a_query_that_is_too_long_is_refused_before_any_other_is_scored(tiny_qwen2_reranker):
-    encoder = CrossEncoder(tiny_qwen2_reranker, max_length=40)
-    read = []
-    hook = encoder.open().model.model.embed_tokens.register_forward_pre_hook(lambda *_: read.append(1))
-    try:
-        with pytest.raises(ValueError, match="leaves no room for a document within 40"):
-            encoder.score(["prove it", "a graph contains no odd cycle " * 20], [["x"], ["x"]])
-    finally:
-        hook.remove()
-    assert not read
+    query = "a graph contains no odd cycle " * 20
+    read = encoder._tokens.shortened([query], "", 40)[query]
+    assert 20 < len(read) < len(query)
+    cut, same = (encoder.score([text], [["x", long]])[0] for text in (query, read))
+    assert np.abs(cut - same).max() < 1e-5 and encoder.truncated == 1 + 2 + 1
 
 
 def test_an_encoder_is_refused(tiny_qwen2):

@@ -108,9 +108,30 @@ def test_pairs_are_the_joined_string_and_only_the_document_is_cut(tiny_qwen2):
     cut = tokens.pairs([query, query], [doc, "x"], "", limit)
     assert cut.rows[0] == [*whole[: limit - 1], end] and cut.truncated == 1
     lead = len(tokens.tokenizer(f"query: {query} document: ")["input_ids"])
-    with pytest.raises(ValueError, match=f"a query of {lead} tokens leaves no room for a document within {lead}"):
-        tokens.check_queries(["a", query], "", lead)
-    tokens.check_queries(["a", query], "", lead + 2)  # one token of a document, and the end
+    assert tokens.shortened([query, "a"], "", -(-lead * 4 // 3)) == {query: query, "a": "a"}
+
+
+@pytest.mark.parametrize("model", ["tiny_qwen2", "tiny_bert"])
+def test_a_long_query_leaves_a_quarter_to_the_document(model, request):
+    folder = request.getfixturevalue(model)
+    tokens = TextTokens(AutoTokenizer.from_pretrained(folder), replace(read_folder(folder), head="score"))
+    query, doc, limit = "what is the law of large numbers? " * 5, "the sample average converges. " * 5, 40
+    read = tokens.shortened([query], "", limit)[query]
+    form = tokens.checkpoint.pair_form or "{query}{document}"
+    lead = form.partition("{document}")[0]
+    assert query.startswith(read) and len(tokens._encode([lead.format(query=read, instruction="")])[0]) == 30
+    longer = query[: len(read) + 12]
+    assert len(tokens._encode([lead.format(query=longer, instruction="")])[0]) > 30
+    made = tokens.pairs([query, "prove it"], [doc, "so"], "", limit)
+    assert made.rows[0] == tokens.pairs([read], [doc], "", limit).rows[0] and len(made.rows[0]) == limit
+    assert made.truncated == 1 and tokens.pairs([query], ["so"], "", limit).truncated == 1
+
+
+def test_an_instruction_without_an_end_is_refused(tiny_qwen2):
+    checkpoint = replace(read_folder(tiny_qwen2), pair_form="query: {instruction}{query} document: {document}")
+    tokens = TextTokens(AutoTokenizer.from_pretrained(tiny_qwen2), checkpoint)
+    with pytest.raises(ValueError, match="the instruction leaves no room for query and document"):
+        tokens.pairs(["prove it"], ["so"], "what is a graph " * 20, 40)
 
 
 def test_pairs_with_words_after_the_document_keep_them(tiny_qwen2):
@@ -133,8 +154,6 @@ def test_berts_pairs_are_the_tokenizers_own(tiny_bert):
     )
     assert made.rows == [expected["input_ids"]] and made.segments == [expected["token_type_ids"]]
     assert made.truncated == 1
-    with pytest.raises(ValueError, match="leaves no room"):
-        tokens.check_queries(["prove it now or never"], "", 6)
 
 
 def test_passages_cover_the_text(tiny_qwen2):

@@ -144,23 +144,3 @@ def check_examples(examples: Sequence[Example], options: RerankerOptions) -> Non
             f"loss {options.loss!r} learns from a teacher's scores, and {len(unscored)} passages have none (first: document "
             f"{doc_id!r} of query {query_id!r}); give each passage a score, leave such examples out, or choose loss 'softmax'"
         )
-
-
-def check_lengths(tokens: TextTokens, examples: Sequence[Example]) -> None:
-    """Raise ValueError where queries leave no room for a document, which alone is cut."""
-    length = tokens.checkpoint.max_doc_length
-
-    def fits(part: Sequence[Example]) -> bool:
-        try:
-            tokens.check_queries([example.query for example in part], "", length)
-        except ValueError:
-            return False
-        return True
-
-    if not fits(examples):
-        long = [example.query_id for example in examples if not fits([example])]
-        raise ValueError(
-            f"the queries of {len(long)} of {len(examples)} examples leave no room for a document within {length} tokens "
-            f"(first: {', '.join(map(repr, long[:3]))}); raise max_doc_length, which query and document share, shorten these "
-            "queries, or leave the examples out"
-        )

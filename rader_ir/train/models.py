@@ -96,7 +96,7 @@ def open_base(options: Options, head: str) -> Base:
     }
     if head == "score":
         _check_adapter(files, settled)
-        lengths["max_query_length"] = lengths["max_doc_length"]  # a pair's; queries are never cut
+        lengths["max_query_length"] = lengths["max_doc_length"]  # a pair's, which query and document share
     settled = replace(settled, **given, **lengths, head=head, normalise=True)
     tokenizer = loading.read_tokenizer(files)
     if head == "score":

@@ -20,7 +20,7 @@ from rader_ir.examples import Example
 from rader_ir.train import losses
 from rader_ir.train.card import data_facts, run_facts
 from rader_ir.train.folder import RunFolder
-from rader_ir.train.groups import ORDER, PIECES, TEACHER, Candidates, Groups, check_examples, check_lengths, plan
+from rader_ir.train.groups import ORDER, PIECES, TEACHER, Candidates, Groups, check_examples, plan
 from rader_ir.train.models import ADAPTER_NAME, Base, open_base, open_model
 from rader_ir.train.pairs import pair_ids, score_ids
 from rader_ir.train.runtime import ROWS, Promises, arguments, finish, fit, open_together, processes, weights_of
@@ -92,15 +92,14 @@ def train_reranker(
         The folder.
 
     Raises:
-        ValueError: examples without negatives or without the scores that the loss learns from, queries that leave no room for
-            a document, options that do not fit the checkpoint.
+        ValueError: examples without negatives or without the scores that the loss learns from, options that do not fit the
+            checkpoint.
         FileExistsError: `out` exists, or an unfinished run of other options or data.
         Diverged: a loss is no number; the message names the examples.
         NotSaved: the disk is full; an OSError.
     """
     check_examples(examples, options)
     base = open_base(options, "score")
-    check_lengths(base.tokens, [*examples, *dev])
     candidates = Candidates(dev) if dev else None
     batches = plan(examples, options, processes().num_processes)
     data = {"train": data_facts(examples), "dev": data_facts(dev)}

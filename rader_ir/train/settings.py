@@ -171,9 +171,9 @@ class RetrieverOptions(Options):
 class RerankerOptions(Options):
     """Options of `train_reranker`; `batch_size` counts queries, each with its group of 1 + `negatives` candidates.
 
-    `max_doc_length` is the length of a pair, of which only the document is cut; `max_query_length` has no meaning here. Groups
-    share nothing, so how the queries of a step are cut into `batch_size` times `accumulation` changes memory and nothing else;
-    the defaults make RaDeR's 64.
+    `max_doc_length` is the length of a pair, of which a query takes three quarters at most; `max_query_length` has no meaning
+    here. Groups share nothing, so how the queries of a step are cut into `batch_size` times `accumulation` changes memory and
+    nothing else; the defaults make RaDeR's 64.
 
     Attributes:
         pair_form: how a pair is written, in place of the checkpoint's.
@@ -204,8 +204,7 @@ class RerankerOptions(Options):
                 )
         if self.max_query_length is not None:
             raise ValueError(
-                "option max_query_length is given, and a reranker's queries are never cut; max_doc_length is for query and "
-                "document together"
+                "option max_query_length is given, and a reranker has none; max_doc_length is for query and document together"
             )
 
 

@@ -22,7 +22,7 @@ from rader_ir.evaluation import bootstrap_interval, per_query
 from rader_ir.index_writer import build_index
 from rader_ir.rerank import open_reranker
 from rader_ir.rerank_file import rerank_file
-from rader_ir.runs import Run, cut
+from rader_ir.runs import Run, cut, read_run
 from tests.benchmarks.collections import DATA, SETTINGS, Loaded, Setting, load
 
 MEASURE = "nDCG@10"
@@ -49,8 +49,11 @@ def reranked_runs(setting: Setting, loaded: Loaded, work: Path) -> Iterator[tupl
         (BASE_RERANK, "biencoder", SMALL_RETRIEVER),
         (MINI_RERANK, "rader", MINI_RERANKER),
     ):
-        reranker = open_reranker(system, checkpoint=checkpoint)
         out = work / f"{setting.name}-{checkpoint}.trec"
+        if out.is_file():
+            yield name, read_run(out)
+            continue
+        reranker = open_reranker(system, checkpoint=checkpoint)
         yield name, rerank_file(cut(lexical, 100), loaded.queries, loaded.documents, reranker, out, verbose=True)
 
 
@@ -79,7 +82,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the real collections")
-    parser.add_argument("--work", type=Path, help="where indexes and runs are kept; a temporary folder by default")
+    parser.add_argument(
+        "--work", type=Path, help="where indexes and runs are kept and taken from; a temporary folder by default"
+    )
     parser.add_argument("--only", nargs="*", choices=COLLECTIONS, default=COLLECTIONS, help="names of collections")
     parser.add_argument("--no-rerank", action="store_true", help="leave out the rerankers")
     parser.add_argument("--json", type=Path, help="write the rows to this file too")
