@@ -38,6 +38,8 @@ class Fault:
 
 def echo(body: dict) -> str:
     """An answer that tells prompts, seeds and samplings apart."""
+    if "prompt" in body:
+        return f"{body['prompt'][-20:]} -> more"
     told = json.dumps([body["messages"], body.get("seed"), body.get("temperature")], sort_keys=True)
     return f"{body['messages'][-1]['content'][:40]} -> {hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
@@ -47,7 +49,8 @@ class LMServer:
     """Serves at `url` while the `with` block lasts.
 
     Args:
-        answer: from a request's body to the text of the reply.
+        answer: from a request's body to the text of the reply, or to what a reasoning model thought and that text.
+        about: more fields of every model that `/v1/models` lists.
         fault: from a request's body and how often it has come before (0, 1, ...) to a fault, or None for a good answer.
         models: ids that `/v1/models` lists; None makes that path a 404, as some servers do.
         latency: seconds that an answer takes.
@@ -56,12 +59,13 @@ class LMServer:
         logprobs: of the first token of an answer, by token, given where a request asks for them.
     """
 
-    answer: Callable[[dict], str] = echo
+    answer: Callable[[dict], str | tuple[str, str]] = echo
     fault: Callable[[dict, int], Fault | None] = lambda body, times: None
     models: tuple[str, ...] | None = (MODEL,)
     latency: float = 0.0
     slots: int = 1024
     logprobs: dict[str, float] = field(default_factory=dict)
+    about: dict = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> "LMServer":
@@ -123,7 +127,7 @@ class LMServer:
         body = json.loads(raw)
         self.requests.append(body)
         self.headers.append(headers)
-        key = json.dumps([body["messages"], body.get("seed")])
+        key = json.dumps([body.get("messages", body.get("prompt")), body.get("seed")])
         self._came[key] += 1
         async with self._free:
             self.busy += 1
@@ -137,7 +141,9 @@ class LMServer:
     async def _list_models(self, line: str, writer) -> bool:
         if self.models is None or "/v1/models" not in line:
             return await _send(writer, 404, {"error": {"message": "no such path"}})
-        return await _send(writer, 200, {"object": "list", "data": [{"id": name} for name in self.models]})
+        return await _send(
+            writer, 200, {"object": "list", "data": [{"id": name, **self.about} for name in self.models]}
+        )
 
     async def _complete(self, body: dict, fault: Fault | None, writer) -> bool:
         if fault is None and self.models is not None and body["model"] not in self.models:
@@ -166,13 +172,21 @@ class LMServer:
         return await _send_bytes(writer, 200, whole) and kind != "leave"
 
     def _completion(self, body: dict, kind: str) -> dict:
-        text = "" if kind == "empty" else self.answer(body)
+        answer = "" if kind == "empty" else self.answer(body)
+        thoughts, text = answer if isinstance(answer, tuple) else (None, answer)
         finish = {"length": "length", "filter": "content_filter"}.get(kind, "stop")
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
-        if body.get("logprobs"):
+        choice = {"index": 0, "finish_reason": finish}
+        if "prompt" in body:
+            choice |= {"text": text, "logprobs": {"top_logprobs": [self.logprobs]}}
+            asked = len(body["prompt"].split())
+        else:
+            choice["message"] = {"role": "assistant", "content": text}
+            choice["message"] |= {} if thoughts is None else {"reasoning_content": thoughts}
             top = [{"token": token, "logprob": value} for token, value in self.logprobs.items()]
             choice["logprobs"] = {"content": [{"token": text, "logprob": -1.0, "top_logprobs": top}]}
-        asked = sum(len(message["content"].split()) for message in body["messages"])
+            asked = sum(len(message["content"].split()) for message in body["messages"])
+        if not body.get("logprobs"):
+            choice.pop("logprobs")
         usage = {"prompt_tokens": asked, "completion_tokens": len(text.split())}
         return {"id": "1", "object": "chat.completion", "model": body["model"], "choices": [choice], "usage": usage}
 

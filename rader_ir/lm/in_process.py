@@ -12,7 +12,9 @@ from pathlib import Path
 
 from rader_ir.lm.batches import Batches
 from rader_ir.lm.meter import Meter
-from rader_ir.lm.replies import Failure, Message, Outcome, Reply, Sampling, TokenScores, as_messages
+from rader_ir.lm.replies import Failure, Message, Outcome, Reply, Sampling, TokenScores, as_messages, is_plain
+
+_THINK = "<think>"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class InProcess:
     `load()` sets `identity`, `tokenizer` and `context`, the number of tokens that prompt and reply may have together;
     `write(list[Writing]) -> list[Reply]` and `score(list[Scoring]) -> list[TokenScores]` do a batch of prompts that fit.
     """
+
+    continues = True  # a last message of the assistant is gone on with
 
     def __init__(self, path: str | Path, *, batch_size: int, chat_template: str | None, prices: tuple[float, float]):
         if batch_size < 1:
@@ -95,12 +99,26 @@ class InProcess:
         self.meter.answered(outcome)
         return outcome
 
+    def count(self, messages: str | Sequence[Message]) -> int:
+        """Tokens of a prompt."""
+        return len(self._ids(messages))
+
     def _ids(self, messages: str | Sequence[Message]) -> tuple[int, ...]:
         if self._thread is None:
             raise RuntimeError(f"{self!r} is not loaded; use it inside `async with`")
+        messages = as_messages(messages)
+        if is_plain(messages):
+            return tuple(self.tokenizer(messages[0]["content"])["input_ids"])
+        return tuple(self.tokenizer(self._written(messages), add_special_tokens=False)["input_ids"])
+
+    def _written(self, messages: list[dict[str, str]]) -> str:
+        """The conversation by the chat template, up to where the model goes on."""
+        begun = messages.pop()["content"] if messages[-1]["role"] == "assistant" else ""
         options = dict(chat_template=self.chat_template, add_generation_prompt=True, tokenize=False)
-        text = self.tokenizer.apply_chat_template(as_messages(messages), **options)
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        text = self.tokenizer.apply_chat_template(messages, **options)
+        if text.rstrip().endswith(_THINK):  # the template has begun the thought itself
+            begun = begun.removeprefix(_THINK)
+        return text + begun
 
     def _token_ids(self, tokens: Sequence[str]) -> tuple[int, ...]:
         if not tokens:
@@ -116,7 +134,7 @@ def reply_of(text: str, *, finish: str, tokens_in: int, tokens_out: int, seconds
     """A reply from what a model wrote, with `finish` "stop" or "length"; nothing written, or a cut, is a failure."""
     used = dict(finish=finish, tokens_in=tokens_in, tokens_out=tokens_out, seconds=seconds)
     if finish == "length":
-        return Reply(failure=Failure.CUT_OFF, detail=text[:300], **used)
+        return Reply(failure=Failure.CUT_OFF, detail=text[:300], thoughts=text, **used)
     if not text.strip():
         return Reply(failure=Failure.EMPTY, **used)
     return Reply(text=text, **used)

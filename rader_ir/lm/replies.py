@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 Message = Mapping[str, str]  # {"role": "system" | "user" | "assistant", "content": text}
+PLAIN = "plain"  # the role of a text to be continued without a chat around it
 
 
 class Failure(StrEnum):
@@ -54,9 +55,15 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply(Outcome):
-    """A text, or a failure and no text."""
+    """A text, or a failure and no text.
+
+    Attributes:
+        text: what the model answered.
+        thoughts: what it wrote before that, where the back-end tells thoughts apart; of a reply that was cut off, all it wrote.
+    """
 
     text: str | None = None
+    thoughts: str = ""
 
     def __post_init__(self):
         if (self.text is None) == (self.failure is None):
@@ -120,7 +127,11 @@ class Generates(Protocol):
     identity: str
 
     async def generate(self, messages: str | Sequence[Message], *, sampling: Sampling, seed: int) -> Reply:
-        """One reply to a conversation; a plain string is one message of the user."""
+        """One reply to a conversation; a plain string is one message of the user.
+
+        A last message of the assistant is one that it goes on writing, which a back-end can whose `continues` is true. A single
+        message of the role `PLAIN` is a text to be continued, without a chat around it.
+        """
         ...
 
 
@@ -132,6 +143,14 @@ class ScoresTokens(Protocol):
     async def score_tokens(self, messages: str | Sequence[Message], *, tokens: Sequence[str]) -> TokenScores:
         """Log-probability of each of `tokens` as the first token of the reply, at temperature 1."""
         ...
+
+
+def is_plain(messages: Sequence[Message]) -> bool:
+    """Whether this is a text to be continued; ValueError where such a text stands among messages of a chat."""
+    plain = [message["role"] == PLAIN for message in messages]
+    if any(plain) and len(plain) > 1:
+        raise ValueError(f"a message of the role {PLAIN!r} stands among {len(plain)}; such a text is sent alone")
+    return all(plain)
 
 
 def as_messages(messages: str | Sequence[Message]) -> list[dict[str, str]]:

@@ -17,7 +17,17 @@ from typing import Any
 from rader_ir.lm.connections import Answer, Connections, NoAnswer
 from rader_ir.lm.meter import Meter
 from rader_ir.lm.replies import Failure, Message, Outcome, Reply, Sampling, TokenScores, as_messages
-from rader_ir.lm.wire import MOST_TOLD, chat_body, model_names, read_reply, read_scores, scores_body, wait_asked
+from rader_ir.lm.wire import (
+    MOST_TOLD,
+    chat_body,
+    context_of,
+    continues,
+    models,
+    read_reply,
+    read_scores,
+    scores_body,
+    wait_asked,
+)
 
 # By failure, the setting that says how often it is tried again: the call failed, or the answer of the model did.
 _RETRIES = dict.fromkeys(
@@ -27,7 +37,7 @@ _RETRIES = dict.fromkeys(
 _AWAY = frozenset({Failure.SERVER_ERROR, Failure.TIMEOUT, Failure.CONNECTION})
 _ALIVE = frozenset({None, Failure.CUT_OFF, Failure.EMPTY, Failure.RATE_LIMIT, Failure.FILTERED})
 _CHECK_SECONDS = 20.0
-_CHAT = "/chat/completions"
+_CHAT, _PLAIN = "/chat/completions", "/completions"
 
 
 class Server:
@@ -52,6 +62,10 @@ class Server:
         extra: fields put over every body, such as {"chat_template_kwargs": {"enable_thinking": False}}.
         proxy: URL of a proxy; None takes the environment's, and none for loopback addresses.
         seed: of the jitter.
+
+    Attributes:
+        context: tokens that the model reads and writes together, once connected; None where the server does not tell.
+        continues: whether it goes on with a last message of the assistant, as vLLM and SGLang do.
     """
 
     def __init__(
@@ -83,6 +97,8 @@ class Server:
         self.api_key, self.proxy, self.largest, self.extra = api_key, proxy, largest, dict(extra or {})
         self.identity = json.dumps(["server", model, self.extra], sort_keys=True)
         self.meter = Meter(prices)
+        self.context: int | None = None
+        self.continues = False
         self._connections: Connections | None = None
 
     def __repr__(self) -> str:
@@ -117,10 +133,13 @@ class Server:
                 f"no language model answers at {self.url} ({error}); start a server there, or give another URL (it usually ends "
                 "in /v1)"
             ) from error
-        names = model_names(answer.raw) if answer.status == 200 else None
+        names = models(answer.raw) if answer.status == 200 else None
         if names is None:
             await self._try_out()
-        elif self.model not in names:
+        elif self.model in names:
+            self.context, self.continues = context_of(names[self.model]), continues(names[self.model])
+        else:
+            names = list(names)
             listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
             raise ValueError(f"{self.url} has no model {self.model!r}; it has {listed or 'none'}")
 
@@ -176,7 +195,8 @@ class Server:
     async def _attempt(self, body: dict, kind: type[Outcome], read) -> tuple[Outcome, float]:
         """One request: what came of it, and the seconds that the server asks to be left alone."""
         try:
-            answer = await self._fetch("POST", _CHAT, body, seconds=self.timeout)
+            path = _PLAIN if "prompt" in body else _CHAT
+            answer = await self._fetch("POST", path, body, seconds=self.timeout)
         except NoAnswer as error:
             outcome, asked = kind(failure=error.failure, detail=error.detail, seconds=error.seconds), 0.0
         else:

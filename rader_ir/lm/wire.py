@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from rader_ir.lm.replies import Failure, Reply, Sampling, TokenScores
+from rader_ir.lm.replies import Failure, Reply, Sampling, TokenScores, is_plain
 
 MOST_TOLD = 20  # the most likely tokens that servers tell at most
 _SHOWN = 300  # characters of a server's words in a failure's detail
@@ -22,6 +22,7 @@ _TOO_LONG = re.compile(
     r"|prompt is too long|longer than the (?:model|maximum)|inputs?`? tokens \+ `?max_new_tokens",
     re.IGNORECASE,
 )
+_CONTINUES = {"vllm", "sglang"}  # who, as /models tells, goes on with a last message of the assistant
 _ENDED = {None, "stop", "eos", "eos_token", "stop_sequence"}
 
 
@@ -33,7 +34,7 @@ def chat_body(model: str, messages: Sequence[Mapping], sampling: Sampling, seed:
     """The body of a request for one reply; `extra` is put over it."""
     body: dict[str, Any] = {
         "model": model,
-        "messages": list(messages),
+        **_prompt(messages),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
@@ -51,8 +52,18 @@ def chat_body(model: str, messages: Sequence[Mapping], sampling: Sampling, seed:
 
 def scores_body(model: str, messages: Sequence[Mapping], extra: Mapping) -> dict[str, Any]:
     """The body of a request for the most likely first tokens of a reply."""
-    body = {"model": model, "messages": list(messages), "temperature": 1.0, "max_tokens": 1, "logprobs": True}
-    return body | {"top_logprobs": MOST_TOLD} | dict(extra)
+    told = {"logprobs": MOST_TOLD} if is_plain(messages) else {"logprobs": True, "top_logprobs": MOST_TOLD}
+    return {"model": model, **_prompt(messages), "temperature": 1.0, "max_tokens": 1, **told} | dict(extra)
+
+
+def _prompt(messages: Sequence[Mapping]) -> dict[str, Any]:
+    """The field that holds what is asked, and those by which vLLM and SGLang go on with what the assistant has begun."""
+    if is_plain(messages):
+        return {"prompt": messages[0]["content"]}
+    begun = messages[-1]["role"] == "assistant"
+    return {"messages": list(messages)} | (
+        {"continue_final_message": True, "add_generation_prompt": False} if begun else {}
+    )
 
 
 def read_reply(status: int, raw: bytes) -> Reply:
@@ -63,13 +74,14 @@ def read_reply(status: int, raw: bytes) -> Reply:
     try:
         answer = _json(raw)
         choice, used = _choice(answer), _usage(answer)
-        finish, text = _finish(choice), _text(choice)
+        finish, text, thoughts = _finish(choice), _text(choice), _thoughts(choice)
     except _Unreadable as error:
         return Reply(failure=Failure.BROKEN, detail=f"{error}: {_shown(raw)}")
     failure = _failure(finish, text)
     if failure is not None:
-        return Reply(failure=failure, detail=text[:_SHOWN], finish=str(finish), **used)
-    return Reply(text=text, finish=str(finish or "stop"), **used)
+        thoughts = thoughts + text if failure is Failure.CUT_OFF else thoughts
+        return Reply(failure=failure, detail=text[:_SHOWN], thoughts=thoughts, finish=str(finish), **used)
+    return Reply(text=text, thoughts=thoughts, finish=str(finish or "stop"), **used)
 
 
 def read_scores(status: int, raw: bytes, tokens: Sequence[str]) -> TokenScores:
@@ -97,15 +109,26 @@ def refusal(status: int, raw: bytes) -> tuple[Failure, str]:
     return (Failure.SERVER_ERROR if status >= 500 else Failure.REFUSED), detail
 
 
-def model_names(raw: bytes) -> list[str] | None:
-    """The models that an answer to `/models` lists, or None where it lists none that can be read."""
+def models(raw: bytes) -> dict[str, dict] | None:
+    """What an answer to `/models` tells of each model, by name, or None where it lists none that can be read."""
     try:
         data = _json(raw).get("data")
     except _Unreadable:
         return None
     if not isinstance(data, list):
         return None
-    return [str(row["id"]) for row in data if isinstance(row, dict) and "id" in row]
+    return {str(row["id"]): row for row in data if isinstance(row, dict) and "id" in row}
+
+
+def context_of(row: Mapping) -> int | None:
+    """Tokens that a model reads and writes together, where `/models` tells, as vLLM's does."""
+    told = row.get("max_model_len")
+    return told if type(told) is int and told > 0 else None
+
+
+def continues(row: Mapping) -> bool:
+    """Whether the server goes on with a last message of the assistant, by who it says it is."""
+    return row.get("owned_by") in _CONTINUES
 
 
 def wait_asked(headers: Mapping[str, str]) -> float:
@@ -147,7 +170,7 @@ def _choice(answer: dict) -> dict:
 
 def _text(choice: dict) -> str:
     """What the model said, without what a reasoning model thought before; empty where it said nothing."""
-    message = choice.get("message")
+    message = choice.get("message", {"content": choice["text"]} if "text" in choice else None)
     if not isinstance(message, dict) or not isinstance(message.get("content"), str | None):
         raise _Unreadable("no message with a text")
     text = message.get("content") or ""
@@ -156,6 +179,14 @@ def _text(choice: dict) -> str:
     except UnicodeEncodeError:
         raise _Unreadable("half a surrogate pair in the text") from None
     return text
+
+
+def _thoughts(choice: dict) -> str:
+    """What a reasoning model thought, where the server tells it apart."""
+    message = choice.get("message")
+    told = [message.get(name) for name in ("reasoning_content", "reasoning")] if isinstance(message, dict) else []
+    text = next((one for one in told if isinstance(one, str)), "")
+    return text.encode(errors="replace").decode()
 
 
 def _finish(choice: dict) -> str | None:
@@ -177,9 +208,12 @@ def _failure(finish: str | None, text: str) -> Failure | None:
 
 def _first_token(choice: dict) -> dict[str, float]:
     try:
-        rows = choice["logprobs"]["content"][0]["top_logprobs"]
-        told = {str(row["token"]): float(row["logprob"]) for row in rows}
-    except (LookupError, TypeError, ValueError):
+        if "text" in choice:
+            told = {str(token): float(value) for token, value in choice["logprobs"]["top_logprobs"][0].items()}
+        else:
+            rows = choice["logprobs"]["content"][0]["top_logprobs"]
+            told = {str(row["token"]): float(row["logprob"]) for row in rows}
+    except (LookupError, TypeError, ValueError, AttributeError):
         raise _Unreadable("no top_logprobs; the server must tell log-probabilities") from None
     if any(math.isnan(value) for value in told.values()):
         raise _Unreadable("a log-probability that is no number")
