@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from rader_ir.lm.before import Before
 from rader_ir.lm.meter import Meter
-from rader_ir.lm.replies import Failure, Generates, Message, Reply, Sampling
+from rader_ir.lm.replies import Failure, Generates, Message, Outcome, Reply, Sampling, TokenScores
 
 _AWAY = frozenset({Failure.CONNECTION, Failure.TIMEOUT, Failure.SERVER_ERROR, Failure.RATE_LIMIT, Failure.REFUSED})
 
-_KEPT = "What was done is kept: make the same call again, and it goes on"
+KEPT = "What was done is kept: make the same call again, and it goes on"
 IN_A_ROW = 64  # calls that fail with none between them that does not, and the server counts as gone
 
 
@@ -25,11 +25,13 @@ class Steady(Before):
     """A back-end, or a cache before one, that is entered and left by whoever made it.
 
     Args:
-        lm: keeps `Generates`.
+        lm: keeps `Generates`, `ScoresTokens` or both.
+        told: what an error says at its end.
     """
 
-    def __init__(self, lm):
+    def __init__(self, lm, *, told: str = KEPT):
         super().__init__(lm)
+        self.told = told
         self._check = getattr(self.backend, "check", None)  # of a server; what runs in this process has none
         self._checking: asyncio.Task | None = None
         self._failed = 0  # in a row
@@ -41,26 +43,32 @@ class Steady(Before):
             ConnectionError: the server is gone; says that what was done is kept.
             ValueError: it has the model no longer, or refuses the key.
         """
-        reply = await self.lm.generate(messages, sampling=sampling, seed=seed)
-        if reply.failure not in _AWAY:
+        return await self._watched(await self.lm.generate(messages, sampling=sampling, seed=seed))
+
+    async def score_tokens(self, messages: str | Sequence[Message], *, tokens: Sequence[str]) -> TokenScores:
+        """Scores, or a failure of this call alone; raises as `generate`."""
+        return await self._watched(await self.lm.score_tokens(messages, tokens=tokens))
+
+    async def _watched(self, outcome: Outcome) -> Outcome:
+        if outcome.failure not in _AWAY:
             self._failed = 0
         elif self._check is not None:
             self._failed += 1
-            await self._look(reply)
-        return reply
+            await self._look(outcome)
+        return outcome
 
-    async def _look(self, reply: Reply) -> None:
+    async def _look(self, reply: Outcome) -> None:
         """One look for all who ask at the same time."""
         if self._failed >= IN_A_ROW:
             raise ConnectionError(
-                f"{self._failed} calls in a row failed, the last by {reply.failure}: {reply.detail[:200]}. {_KEPT}"
+                f"{self._failed} calls in a row failed, the last by {reply.failure}: {reply.detail[:200]}. {self.told}"
             )
         if self._checking is None or self._checking.done():
             self._checking = asyncio.ensure_future(self._check())
         try:
             await asyncio.shield(self._checking)
         except ConnectionError as error:
-            raise ConnectionError(f"{error}. {_KEPT}") from error
+            raise ConnectionError(f"{error}. {self.told}") from error
 
 
 @dataclass(frozen=True)

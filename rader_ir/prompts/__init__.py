@@ -9,7 +9,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,13 @@ HOLES: dict[str, dict[str, tuple[str, ...]]] = {
         "lexical_query": ("theorem",),
     },
     "rag": {"plain": ("question",), "with_documents": ("question", "documents")},
+    "rank_r1": {"choose": ("query", "passages")},
+    "rankgpt": {"order": ("query", "passages"), "choose": ("query", "passages")},
+    "dear": {"order": ("query", "passages")},
+    "llm_rating": {
+        **dict.fromkeys(("general", "aops", "theoq", "theot", "leetcode", "pony"), ("query", "document")),
+        "digit": (),
+    },
 }
 
 
@@ -64,6 +71,11 @@ class Prompt:
         stop: texts before which the reply ends.
         temperature: of the reply; None leaves it to whoever asks.
         schema: a JSON Schema as JSON text, for servers with structured output; the reply is read as if there were none.
+        passage, separator: how one of several passages is written, with the holes `{number}` (from 1) and `{text}`, and what
+            stands between two; together they fill the hole `{passages}`.
+        passage_reply: if given, each passage is a message of its own, to which the assistant replies by this.
+        opening, opening_reply: messages of the user and the assistant before all others, if given.
+        forced: what the assistant's turn is gone on with where a reply gave no answer, up to where the answer begins.
     """
 
     system: str
@@ -72,6 +84,12 @@ class Prompt:
     stop: tuple[str, ...] = ()
     temperature: float | None = None
     schema: str | None = None
+    passage: str = "[{number}] {text}"
+    separator: str = "\n"
+    passage_reply: str = ""
+    opening: str = ""
+    opening_reply: str = ""
+    forced: str = ""
 
     @cached_property
     def _holes(self) -> set[str]:
@@ -89,13 +107,16 @@ class Prompt:
         return [{"role": role, "content": fill(text, **values)} for role, text in texts.items() if text]
 
 
-def load_prompts(path: str | Path | None = None, *, name: str = "synth") -> dict[str, Prompt]:
-    """The prompts of a system by section: ours, or those of a user's file, which must have all sections.
+def load_prompts(
+    path: str | Path | None = None, *, name: str = "synth", sections: Collection[str] | None = None
+) -> dict[str, Prompt]:
+    """The prompts of a system by section: ours, or those of a user's file, which must have all sections that are wanted.
 
     Args:
         path: a TOML file; each section has `user` and `max_tokens`, and may have `system`, `stop`, `temperature`, `schema`.
             Take literal strings ('''...'''), in which a backslash is a backslash. None takes the file shipped for `name`.
         name: of the system, a key of `HOLES`.
+        sections: that are wanted; None wants all.
 
     Raises:
         FileNotFoundError: no such file.
@@ -111,7 +132,8 @@ def load_prompts(path: str | Path | None = None, *, name: str = "synth") -> dict
         raise ValueError(f"{path} is no TOML ({error}); put each text between ''' and '''") from error
     if strange := sorted(given.keys() - HOLES[name].keys()):
         raise ValueError(f"{path}: section [{strange[0]}] is unknown; expected {', '.join(HOLES[name])}")
-    return {section: _prompt(given, section, holes, str(path)) for section, holes in HOLES[name].items()}
+    wanted = {section: holes for section, holes in HOLES[name].items() if sections is None or section in sections}
+    return {section: _prompt(given, section, holes, str(path)) for section, holes in wanted.items()}
 
 
 def _prompt(given: Mapping[str, Any], section: str, holes: tuple[str, ...], path: str) -> Prompt:
@@ -129,7 +151,10 @@ def _prompt(given: Mapping[str, Any], section: str, holes: tuple[str, ...], path
         expected, right = _RIGHT[field]
         if not right(value):
             raise ValueError(f"{path}: section [{section}]: {field} is {value!r:.80}; expected {expected}")
-    _check_holes(table["system"] + table["user"], holes, f"{path}: section [{section}]")
+    if table.get("passage_reply"):  # passages are messages of their own
+        holes = tuple(hole for hole in holes if hole != "passages")
+    text = table["system"] + table.get("opening", "") + table["user"]
+    _check_holes(text, holes, f"{path}: section [{section}]")
     return Prompt(**{**table, "stop": tuple(table["stop"])})
 
 
@@ -149,6 +174,14 @@ def _is_schema(value: Any) -> bool:
         return False
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_passage(value: str) -> bool:
+    return {"number", "text"} <= fields(value)
+
+
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value < math.inf
 
@@ -159,10 +192,12 @@ def _are_texts(value: Any) -> bool:
 
 # By field, what is expected in words, and whether a value is that.
 _RIGHT = {
-    "system": ("a text", lambda value: isinstance(value, str)),
+    "system": ("a text", _is_text),
     "user": ("a text that is not blank", lambda value: isinstance(value, str) and bool(value.strip())),
     "max_tokens": ("a whole number from 1", lambda value: type(value) is int and value >= 1),
     "stop": ("a list of texts that are not empty", _are_texts),
     "temperature": ("a number from 0", _is_number),
     "schema": ("a JSON object as text", _is_schema),
+    "passage": ("a text with the holes {number} and {text}", lambda value: _is_text(value) and _is_passage(value)),
+    **dict.fromkeys(("separator", "passage_reply", "opening", "opening_reply", "forced"), ("a text", _is_text)),
 }
