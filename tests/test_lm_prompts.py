@@ -82,7 +82,7 @@ def test_a_reply_that_was_cut_off_keeps_all_that_was_written():
     long = "word " * 500
     with LMServer(answer=lambda body: ("hm ", long), fault=lambda body, times: Fault("length")) as server:
         reply = generated(server, "which?")
-    assert (reply.failure, reply.text, reply.thoughts) == (Failure.CUT_OFF, None, "hm " + long)
+    assert (reply.failure, reply.text, reply.thoughts) == (Failure.CUT_OFF, None, "<think>hm </think>" + long)
     assert len(reply.detail) == 300
 
 

@@ -35,6 +35,7 @@ def open_lm(
     prices: tuple[float, float] = (0.0, 0.0),
     timeout: float | None = None,
     retries: int | None = None,
+    answer_retries: int | None = None,
     cache: str | Path | None = None,
 ):
     """A language model by its address, to be entered by `async with`, which is when it is looked for.
@@ -45,14 +46,15 @@ def open_lm(
         api_key: sent to a server as bearer token.
         concurrency: calls under way at a time; in this process, replies of one batch.
         prices: of a million tokens read and of a million tokens written, in any currency.
-        timeout, retries: of a server, in place of its own (seconds of one attempt, attempts after the first).
+        timeout, retries, answer_retries: of a server, in place of its own (seconds of one attempt, attempts after the first where
+            no answer came, and where it was empty or cut off).
         cache: file of earlier replies; made if it is not there.
 
     Raises:
         ValueError: an address of no known kind, a URL without model, or a model beside `local:` and `vllm:`.
         ModuleNotFoundError: the library of this back-end is not installed.
     """
-    of_server = {"api_key": api_key, "timeout": timeout, "retries": retries}
+    of_server = {"api_key": api_key, "timeout": timeout, "retries": retries, "answer_retries": answer_retries}
     lm = _open(
         where, model, concurrency, prices, {name: value for name, value in of_server.items() if value is not None}
     )

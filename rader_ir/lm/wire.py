@@ -79,7 +79,8 @@ def read_reply(status: int, raw: bytes) -> Reply:
         return Reply(failure=Failure.BROKEN, detail=f"{error}: {_shown(raw)}")
     failure = _failure(finish, text)
     if failure is not None:
-        thoughts = thoughts + text if failure is Failure.CUT_OFF else thoughts
+        if failure is Failure.CUT_OFF:  # all that was written, as a model without a parser of thoughts writes it
+            thoughts = f"<think>{thoughts}" + (f"</think>{text}" if text else "") if thoughts else text
         return Reply(failure=failure, detail=text[:_SHOWN], thoughts=thoughts, finish=str(finish), **used)
     return Reply(text=text, thoughts=thoughts, finish=str(finish or "stop"), **used)
 

@@ -8,7 +8,8 @@ from rader_ir.prompts import Prompt, fill
 def conversation(prompt: Prompt, query: str, passages: Sequence[str]) -> list[dict[str, str]]:
     r"""The messages that ask `prompt` about `query` and `passages`, which are numbered from 1.
 
-    The holes are `{query}`, `{passages}` and `{count}`; texts that are put in are not read again, so braces and TeX stay.
+    The holes are `{query}`, `{passages}` and `{count}`, and where there is one passage alone also `{document}`, its text; texts
+    that are put in are not read again, so braces and TeX stay.
 
     >>> asked = Prompt("", "Q: {query}\n{passages}\nWhich of {count}?", 9)
     >>> conversation(asked, "{count}?", ["a", "b"])
@@ -16,6 +17,8 @@ def conversation(prompt: Prompt, query: str, passages: Sequence[str]) -> list[di
     """
     written = [fill(prompt.passage, number=str(i), text=text) for i, text in enumerate(passages, start=1)]
     values = {"query": query, "count": str(len(passages)), "passages": prompt.separator.join(written)}
+    if len(passages) == 1:
+        values["document"] = passages[0]
     turns = [("system", fill(prompt.system, **values)), ("user", fill(prompt.opening, **values))]
     turns.append(("assistant", fill(prompt.opening_reply, **values)))
     if prompt.passage_reply:

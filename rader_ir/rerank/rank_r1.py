@@ -1,0 +1,62 @@
+"""Rank-R1: setwise reranking by a reasoning language model (arXiv:2503.06034).
+
+The model reads a few passages, thinks, and names the best one; a heap makes a ranking of such choices. Against listwise windows
+(`dear`, `rankgpt`) an answer is one label, so it can hardly be malformed, but more calls are needed: 25 at most for the best 10
+of 100, each over 20 passages with up to 2,048 tokens written.
+"""
+
+import os
+from functools import partial
+from typing import Any
+
+from rader_ir.orderings import setwise_heap
+from rader_ir.prompts import load_prompts
+from rader_ir.rerank.comparison import Comparison
+from rader_ir.rerank.judge import Judge
+
+# Checkpoints that were released, and what each was trained with; they are served by whoever runs the model, v0.1 as adapters of
+# Qwen2.5-Instruct. Their own long wording goes in by `prompt`.
+PROTOCOLS = {
+    "ielabgroup/Rank-R1-3B-v0.1": dict(children=19, passage_length=400, max_tokens=2048),
+    "ielabgroup/Rank-R1-7B-v0.1": dict(children=19, passage_length=400, max_tokens=2048),
+    "ielabgroup/Rank-R1-14B-v0.1": dict(children=19, passage_length=400, max_tokens=2048),
+    "ielabgroup/Rank-R1-32B-v0.2": dict(children=9, passage_length=400, max_tokens=8000),
+}
+
+
+class RankR1(Comparison):
+    """The best `top` in order, by a heap of choices; the rest as they were.
+
+    Args:
+        lm: an address, such as `http://127.0.0.1:8000/v1` or `local:FOLDER`, or a back-end, see `Judge`.
+        prompt: a TOML file of your own wording, laid out as `prompts/rank_r1.toml`; None takes ours.
+        children: of a node; a comparison holds one passage more. Checkpoints of v0.1 were trained with 19, v0.2 with up to 9.
+        top: documents that are wanted in order.
+        first, streaming: as `Comparison`.
+        shuffle: whether passages are shown in an order that chance decides, as when the checkpoints were trained.
+        options: as `Judge`: lm_model, asks, passage_length, context, temperature, max_tokens, seed and so on. The protocols of
+            released checkpoints are `PROTOCOLS`; their 512 tokens of a passage are about 400 words.
+    """
+
+    def __init__(
+        self,
+        lm: Any,
+        *,
+        prompt: str | os.PathLike | None = None,
+        children: int = 19,
+        top: int = 10,
+        first: int | None = None,
+        shuffle: bool = False,
+        streaming: bool = True,
+        **options,
+    ):
+        self.prompt, self.children, self.top = prompt, children, top
+        super().__init__(
+            Judge(lm, load_prompts(prompt, name="rank_r1")["choose"], **options),
+            kind="choose",
+            ordering=partial(setwise_heap, children=children, top=top),
+            first=first,
+            shuffle=shuffle,
+            streaming=streaming,
+            settings=f"heap {children} {top}",
+        )

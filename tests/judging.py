@@ -1,0 +1,54 @@
+"""A model that judges passages rightly: each says its worth ("worth 37"), and answers follow from what the prompt shows.
+
+It is the `answer` of a loopback server (`lm_server`), so whole systems run against it over HTTP. Where it must misbehave, chance
+follows from the request, so runs are equal.
+"""
+
+import hashlib
+import json
+import random
+import re
+from collections.abc import Callable
+
+_LINE = re.compile(r"^\[(\d+)\] .*?\bworth (\d+)\b", re.M)
+
+
+def passages(worths: list[int]) -> list[str]:
+    """One text for each worth."""
+    return [f"This passage is worth {worth} points." for worth in worths]
+
+
+def worths(n: int, seed: int) -> list[int]:
+    """Different worths, shuffled."""
+    return random.Random(seed).sample(range(n), n)
+
+
+def shown(body: dict) -> list[int]:
+    """The worths of the passages in the prompt, in the order of their labels."""
+    text = "\n".join(message["content"] for message in body["messages"] if message["role"] == "user")
+    found = _LINE.findall(text)
+    assert [int(label) for label, _ in found] == list(range(1, len(found) + 1)), text
+    return [int(worth) for _, worth in found]
+
+
+def best(body: dict) -> str:
+    """The label of the best, behind a thought that names others."""
+    values = shown(body)
+    return f"<think>[1] or [2]?</think><answer>[{values.index(max(values)) + 1}]</answer>"
+
+
+def order(body: dict) -> str:
+    """All labels, best first."""
+    values = shown(body)
+    return " > ".join(f"[{place + 1}]" for place in sorted(range(len(values)), key=lambda place: -values[place]))
+
+
+def sometimes(answer: Callable[[dict], str], share: float, instead: str = "I cannot say.") -> Callable[[dict], str]:
+    """`answer`, but for a share of requests, by their messages and seed, something else."""
+
+    def told(body: dict) -> str:
+        key = json.dumps([body["messages"], body["seed"]])
+        drawn = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
+        return instead if drawn < share else answer(body)
+
+    return told
