@@ -31,14 +31,28 @@ def reranker(system: str, checkpoint, **options):
     return _shared(system, lambda found, **given: open_reranker(system, checkpoint=found, **given), checkpoint, options)
 
 
+def judge(system: str, **options):
+    """The reranker `system` of `rader_ir.rerank` that asks a language model; of a file of prompts that changed, made anew."""
+    from rader_ir.rerank import open_reranker
+
+    prompt = options.get("prompt")
+    stamp = () if prompt is None else (Path(prompt).stat().st_mtime_ns,)
+    return _kept((system, *sorted(options.items())), stamp, lambda: open_reranker(system, **options))
+
+
 def _shared(kind: str, make, checkpoint, options: dict):
     found = find_checkpoint(checkpoint)
-    key, stamp = (kind, found, *sorted(options.items())), _written(found.weights)
+    key = (kind, found, *sorted(options.items()))
+    return _kept(key, _written(found.weights), lambda: make(found, **options))
+
+
+def _kept(key: tuple, stamp: tuple, make):
+    """What was made for `key`, made anew where `stamp` is another."""
     with _LOCK:
         if key in _MODELS and _MODELS[key][0] != stamp:
             _MODELS.pop(key)[1].unload()
         if key not in _MODELS:
-            _MODELS[key] = stamp, make(found, **options)
+            _MODELS[key] = stamp, make()
         return _MODELS[key][1]
 
 

@@ -52,3 +52,43 @@ def sometimes(answer: Callable[[dict], str], share: float, instead: str = "I can
         return instead if drawn < share else answer(body)
 
     return told
+
+
+class WordJudge:
+    """A back-end without a server: what is best shares most words with the query, of equal ones what is shown first.
+
+    It keeps `rader_ir.lm.Generates`, for prompts as ours are: passages behind labels, the query behind "search is:" or the like.
+    """
+
+    identity = "words"
+
+    def __init__(self):
+        self.asked: list[list[dict]] = []
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        pass
+
+    def __repr__(self):
+        return "WordJudge()"
+
+    async def generate(self, messages, *, sampling, seed):
+        from rader_ir.lm import Reply
+
+        self.asked.append(messages)
+        prompt = messages[-1]["content"]
+        query = re.search(r'(?:search is: |Question: |searches for this: ")(.*)', prompt)[1]
+        texts = re.findall(r"^(?:\[\d+\] |Document: )(.*)", prompt, re.M)
+        shared = [len(set(re.findall(r"\w+", query.lower())) & set(re.findall(r"\w+", text.lower()))) for text in texts]
+        ranked = sorted(range(len(texts)), key=lambda place: -shared[place])
+        if "Relevance score: X" in prompt:
+            text = f"Relevance score: {min(5, shared[0])}"
+        elif "<answer>" in prompt:
+            text = f"<think>hm</think><answer>[{ranked[0] + 1}]</answer>"
+        elif "by its label" in prompt:
+            text = f"[{ranked[0] + 1}]"
+        else:
+            text = " > ".join(f"[{place + 1}]" for place in ranked)
+        return Reply(text=text, tokens_in=len(prompt.split()), tokens_out=len(text.split()))

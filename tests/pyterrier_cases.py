@@ -16,15 +16,20 @@ import pyterrier as pt
 from pyterrier_rader import (
     Bm25Index,
     CachedScores,
+    DeARListwiseReranker,
     ExcludeDocuments,
+    LLMRatingReranker,
     RaDeREncoder,
     RaDeRFusion,
     RaDeRIndex,
     RaDeRReranker,
+    RankGPTReranker,
+    RankR1Reranker,
     ReciprocalRankFusion,
     SafeQueries,
     TextLoader,
 )
+from tests.judging import WordJudge
 from tests.toys import WordEncoder, WordOverlap
 
 TEXTS = {
@@ -72,7 +77,7 @@ class Case:
     text_field: str | None = None  # the column of texts that it cannot do without
 
 
-ENCODER, SCORER = WordEncoder(), WordOverlap()
+ENCODER, SCORER, JUDGE = WordEncoder(), WordOverlap(), WordJudge()
 
 
 @cache
@@ -107,6 +112,13 @@ CASES = {
         lambda: RaDeREncoder(ENCODER, passage_length=3).text_scorer(), results, "rank", "text"
     ),
     "reranker": Case(lambda: RaDeRReranker(SCORER), results, "rank", "text"),
+    "rank-r1": Case(lambda: RankR1Reranker(JUDGE, children=2, top=3), results, "rank", "text"),
+    "rankgpt": Case(lambda: RankGPTReranker(JUDGE, window=3, stride=2), results, "rank", "text"),
+    "rankgpt, shown by chance": Case(
+        lambda: RankGPTReranker(JUDGE, method="setwise", shuffle=True), results, "rank", "text"
+    ),
+    "dear, listwise": Case(lambda: DeARListwiseReranker(JUDGE, first=4), results, "rank", "text"),
+    "llm rating": Case(lambda: LLMRatingReranker(JUDGE), results, "rank", "text"),
     "cached scores": Case(lambda: CachedScores(RaDeRReranker(SCORER), folder() / "scores"), results, "rank", "text"),
     "exclusions": Case(lambda: ExcludeDocuments(EXCLUDED), results, "rank"),
     "fusion of systems": Case(

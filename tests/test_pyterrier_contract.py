@@ -22,12 +22,16 @@ from pyterrier_rader import (  # noqa: E402
     Bm25Index,
     Bm25Retriever,
     CachedScores,
+    DeARListwiseReranker,
     ExcludeDocuments,
+    LLMRatingReranker,
     RaDeREncoder,
     RaDeRFusion,
     RaDeRIndex,
     RaDeRReranker,
     RaDeRRetriever,
+    RankGPTReranker,
+    RankR1Reranker,
     ReciprocalRankFusion,
     SafeQueries,
 )
@@ -64,6 +68,10 @@ CONFIGURED = [
     RaDeRIndex("somewhere").vec_loader(),
     Bm25Index("somewhere").indexer(mode="overwrite"),
     CachedScores(RaDeRReranker(), "scores"),
+    RankR1Reranker("http://127.0.0.1:9/v1", lm_model="r1", children=9, passage_length=400),
+    RankGPTReranker("local:somewhere", method="setwise", top=5, num_results=5),
+    DeARListwiseReranker("vllm:somewhere", first=20, cache="replies", details=True),
+    LLMRatingReranker("local:somewhere", method="expected", task="pony", plain=True),
 ]
 configured = pytest.mark.parametrize("transformer", CONFIGURED, ids=[type(t).__name__ for t in CONFIGURED])
 
@@ -276,9 +284,10 @@ import pandas as pd
 import pyterrier as pt
 from pyterrier_rader import *
 encoder, reranker = RaDeREncoder(task="biology"), RaDeRReranker(passage_length=128)
+judge = RankR1Reranker("local:nowhere", details=True) >> LLMRatingReranker("vllm:nowhere", num_results=3)
 dense, bm25 = encoder >> RaDeRIndex("nowhere").retriever(), Bm25Retriever("nowhere")
 pipeline = RaDeRFusion(dense, SafeQueries() >> bm25) % 100 >> TextLoader({}) >> CachedScores(reranker, "nowhere") % 10
-for whole in (pipeline.compile(), ReciprocalRankFusion(dense, bm25), encoder, encoder.text_scorer(), reranker):
+for whole in (pipeline.compile(), ReciprocalRankFusion(dense, bm25), encoder, encoder.text_scorer(), reranker, judge):
     repr(whole), str(whole), hash(whole), whole == whole
     pt.schematic.draw(whole)
     for columns in pt.inspect.transformer_inputs(whole):
