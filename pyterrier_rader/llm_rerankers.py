@@ -109,7 +109,7 @@ class RankR1Reranker(_AsksLM):
         top: documents wanted in order; the rest keep theirs.
         first: documents that are looked at; None: all.
         asks: requests for one answer at most.
-        passage_length, query_length: words kept; None keeps what fits.
+        passage_words, query_words: words kept; None keeps what fits.
         context: tokens of prompt and reply together; None takes what the back-end tells.
         temperature, max_tokens: in place of the prompt's.
         shuffle: whether passages are shown in an order that chance decides.
@@ -139,8 +139,8 @@ class RankR1Reranker(_AsksLM):
         top: int = 10,
         first: int | None = None,
         asks: int = 3,
-        passage_length: int | None = None,
-        query_length: int | None = None,
+        passage_words: int | None = None,
+        query_words: int | None = None,
         context: int | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
@@ -187,8 +187,8 @@ class RankGPTReranker(_AsksLM):
         top: int = 10,
         first: int | None = None,
         asks: int = 3,
-        passage_length: int | None = None,
-        query_length: int | None = None,
+        passage_words: int | None = None,
+        query_words: int | None = None,
         context: int | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
@@ -231,8 +231,8 @@ class DeARListwiseReranker(_AsksLM):
         stride: int = 10,
         first: int | None = 30,
         asks: int = 3,
-        passage_length: int | None = 300,
-        query_length: int | None = None,
+        passage_words: int | None = 300,
+        query_words: int | None = None,
         context: int | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
@@ -281,8 +281,8 @@ class LLMRatingReranker(_AsksLM):
         api_key_env: str | None = None,
         prompt: str | os.PathLike | None = None,
         asks: int = 3,
-        passage_length: int | None = None,
-        query_length: int | None = None,
+        passage_words: int | None = None,
+        query_words: int | None = None,
         context: int | None = None,
         temperature: float | None = None,
         top_p: float = 0.9,

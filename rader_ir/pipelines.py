@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rader_ir.checkpoints import find_checkpoint
-from rader_ir.rerank import SYSTEMS
+from rader_ir.rerank import ASKING, SYSTEMS
 
 BM25 = {"bm25": "lucene", "bm25-bright": "bright"}  # systems: variants
 KINDS = ("bm25", "bm25-bright", "dense:CHECKPOINT", "hybrid:CHECKPOINT", "rerank:SYSTEM:CHECKPOINT", "run:FOLDER")
@@ -131,8 +131,9 @@ def _dense(rest: str) -> System:
 
 
 def _reranked(reranker: str, rest: str, first: System | None) -> System:
-    if reranker not in SYSTEMS:
-        raise ValueError(f"reranker {reranker!r} is unknown; choose {', '.join(map(repr, SYSTEMS))}")
+    known = [name for name in SYSTEMS if name not in ASKING]  # what opens a checkpoint
+    if reranker not in known:
+        raise ValueError(f"reranker {reranker!r} is unknown; choose {', '.join(map(repr, known))}")
     checkpoint, revision = _checkpoint(rest)
     parts = (first,) if first else ()
     return System(f"rerank-{_named(checkpoint)}", "rerank", checkpoint, revision, reranker, parts=parts)

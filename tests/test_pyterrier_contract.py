@@ -68,7 +68,7 @@ CONFIGURED = [
     RaDeRIndex("somewhere").vec_loader(),
     Bm25Index("somewhere").indexer(mode="overwrite"),
     CachedScores(RaDeRReranker(), "scores"),
-    RankR1Reranker("http://127.0.0.1:9/v1", lm_model="r1", children=9, passage_length=400),
+    RankR1Reranker("http://127.0.0.1:9/v1", lm_model="r1", children=9, passage_words=400),
     RankGPTReranker("local:somewhere", method="setwise", top=5, num_results=5),
     DeARListwiseReranker("vllm:somewhere", first=20, cache="replies", details=True),
     LLMRatingReranker("local:somewhere", method="expected", task="pony", plain=True),

@@ -322,7 +322,7 @@ def test_a_query_longer_than_the_context_is_cut_after_the_passages():
 
 def test_lengths_that_are_asked_for():
     docs, query = [long_passages([1, 2])], "word " * 50
-    _, requests, _ = ranked("rankgpt", order, docs, queries=[query], passage_length=20, query_length=5)
+    _, requests, _ = ranked("rankgpt", order, docs, queries=[query], passage_words=20, query_words=5)
     assert lengths(prompts(requests)[0]) == [20, 20]
     assert "search is: word word word word word\n" in prompts(requests)[0]
 
@@ -383,7 +383,7 @@ def test_the_protocols_of_released_checkpoints_are_settings():
     for options in PROTOCOLS.values():
         assert RankR1("http://x/v1", lm_model="m", **options).children == options["children"]
     for options in LISTWISE.values():
-        assert DeARListwise("http://x/v1", lm_model="m", **options).judge.passage_length == 300
+        assert DeARListwise("http://x/v1", lm_model="m", **options).judge.passage_words == 300
 
 
 def test_fingerprints_differ_by_what_decides_scores(tmp_path):
@@ -397,7 +397,7 @@ def test_fingerprints_differ_by_what_decides_scores(tmp_path):
         {"seed": 1},
         {"temperature": 0.5},
     ]
-    changes += [{"passage_length": 9}, {"max_tokens": 7}, {"context": 500}, {"query_length": 5}]
+    changes += [{"passage_words": 9}, {"max_tokens": 7}, {"context": 500}, {"query_words": 5}]
     with LMServer() as server:
         prints = [made("rank-r1", server, **change).fingerprint() for change in changes]
         assert len(set(prints)) == len(prints)
@@ -411,7 +411,7 @@ def test_fingerprints_differ_by_what_decides_scores(tmp_path):
         ("rank-r1", {"children": 0}, "children is 0"),
         ("rank-r1", {"asks": 0}, "asks is 0"),
         ("rank-r1", {"first": 0}, "first is 0"),
-        ("rank-r1", {"passage_length": 0}, "passage_length is 0"),
+        ("rank-r1", {"passage_words": 0}, "passage_words is 0"),
         ("rank-r1", {"temperature": -1}, "temperature is -1"),
         ("rank-r1", {"api_key_env": "NO_SUCH_VARIABLE_HERE"}, "NO_SUCH_VARIABLE_HERE"),
         ("rank-r1", {"childs": 3}, "system 'rank-r1'.*childs"),

@@ -1,14 +1,15 @@
 """`rader rerank`: the first documents of a run, scored again by a model that reads query and document.
 
 A killed call continues where it stopped when it is made again (`rader_ir.rerank_file`). With --passage-length a long
-document is cut into overlapping passages of that many tokens, and its best passage counts.
+document is cut into overlapping passages of that many tokens, and its best passage counts. Systems that ask a language model
+take other options (`rader_ir.cli.asking`).
 """
 
 import argparse
 
-from rader_ir.cli import options
+from rader_ir.cli import asking, options
 from rader_ir.corpus import read_documents, read_queries
-from rader_ir.rerank import SYSTEMS, open_reranker
+from rader_ir.rerank import ASKING, SYSTEMS, open_reranker
 from rader_ir.rerank_file import GROUP_SIZE, GROUP_SIZES, rerank_file
 from rader_ir.runs import read_run
 
@@ -29,13 +30,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_run_output(parser, depth=100)
     options.add_instruction(parser)
     options.add_model(parser, default="the published one of the system", pairs=True)
+    asking.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> dict:
     """Reranks and writes."""
-    reranker = opened(args, passage_length=args.passage_length, passage_stride=args.passage_stride)
+    asking.check(args)
+    if args.system in ASKING:
+        reranker = asking.Totals(asking.opened(args))
+    else:
+        reranker = opened(args, passage_length=args.passage_length, passage_stride=args.passage_stride)
     queries, excluded = read_queries(args.queries, fields=args.query_fields)
-    reranked = rerank_file(
+    reranked = _reranked(args, reranker, queries, excluded)
+    return {
+        "queries": len(reranked),
+        "rows": sum(map(len, reranked.values())),
+        "truncated": reranker.truncated,
+        **(reranker.figures() if args.system in ASKING else {}),
+        "out": args.out,
+    }
+
+
+def _reranked(args: argparse.Namespace, reranker, queries, excluded):
+    return rerank_file(
         read_run(args.run),
         queries,
         read_documents(args.docs, fields=args.fields),
@@ -46,12 +63,6 @@ def run(args: argparse.Namespace) -> dict:
         group_size=GROUP_SIZES.get(args.system, GROUP_SIZE),
         verbose=not args.quiet,
     )
-    return {
-        "queries": len(reranked),
-        "rows": sum(map(len, reranked.values())),
-        "truncated": reranker.truncated,
-        "out": args.out,
-    }
 
 
 def opened(args: argparse.Namespace, **more):

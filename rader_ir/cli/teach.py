@@ -9,7 +9,7 @@ import argparse
 from rader_ir.cli import options
 from rader_ir.cli.rerank import opened
 from rader_ir.examples import read_examples
-from rader_ir.rerank import SYSTEMS
+from rader_ir.rerank import ASKING, SYSTEMS
 from rader_ir.rerank_file import GROUP_SIZE, GROUP_SIZES
 from rader_ir.teach import teach
 
@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Examples, system and model."""
     parser.add_argument("examples", metavar="EXAMPLES", help="JSONL file of training examples")
     parser.add_argument("--out", required=True, metavar="FILE", help="JSONL file to write; .gz is compressed")
-    parser.add_argument("--system", choices=list(SYSTEMS), default="rader", help="that scores; default: %(default)s")
+    systems = [name for name in SYSTEMS if name not in ASKING]
+    parser.add_argument("--system", choices=systems, default="rader", help="that scores; default: %(default)s")
     options.add_instruction(parser)
     options.add_model(parser, default="the published one of the system", pairs=True)
 

@@ -20,6 +20,9 @@ SYSTEMS = {
     "llm-rating": ("rader_ir.rerank.llm_rating", "LLMRating"),
 }
 
+# Those that ask a language model: made with `lm`, not with a checkpoint; beside `score` they have `rank` and `statistics`
+ASKING = ("rank-r1", "rankgpt", "dear-listwise", "llm-rating")
+
 
 class Reranker(Protocol):
     """What every system can do."""

@@ -17,7 +17,7 @@ from rader_ir.rerank.judge import Judge
 # Checkpoints of the listwise stage that were released, with what they were used with (they draw at temperature .5, so no two of
 # their runs are equal; ours is 0). The second is an adapter of Llama-3.1-8B.
 LISTWISE = {
-    name: dict(window=20, stride=10, first=30, passage_length=300, max_tokens=1024)
+    name: dict(window=20, stride=10, first=30, passage_words=300, max_tokens=1024)
     for name in ("abdoelsayed/dear-8b-reranker-listwise-v1", "abdoelsayed/dear-8b-reranker-listwise-lora-v1")
 }
 
@@ -30,7 +30,7 @@ class DeARListwise(Comparison):
         prompt: a TOML file of your own wording, laid out as `prompts/dear.toml`; None takes ours.
         window, stride: passages in one call, and how far the next begins before it.
         first, shuffle, streaming: as `Comparison`.
-        passage_length: as `Judge`.
+        passage_words: as `Judge`.
         options: as `Judge`.
     """
 
@@ -44,12 +44,12 @@ class DeARListwise(Comparison):
         first: int | None = 30,
         shuffle: bool = False,
         streaming: bool = True,
-        passage_length: int | None = 300,
+        passage_words: int | None = 300,
         **options,
     ):
         self.prompt, self.window, self.stride = prompt, window, stride
         super().__init__(
-            Judge(lm, load_prompts(prompt, name="dear")["order"], passage_length=passage_length, **options),
+            Judge(lm, load_prompts(prompt, name="dear")["order"], passage_words=passage_words, **options),
             kind="order",
             ordering=partial(sliding_window, size=window, stride=stride),
             first=first,

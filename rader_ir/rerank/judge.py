@@ -59,7 +59,7 @@ class Judge:
         timeout, retries: of a server, in place of its own.
         cache: file of earlier replies; made if it is not there.
         asks: requests for one question at most, while no answer can be read; cut passages and lost calls are not counted.
-        passage_length, query_length: pieces (words; of longer words, each 16 signs) kept of a passage and of the query; None
+        passage_words, query_words: pieces (words; of longer words, each 16 signs) kept of a passage and of the query; None
             keeps all that fits the context.
         context: tokens of prompt and reply together; None takes what the back-end tells, and without that its refusals.
         temperature, max_tokens: in place of the prompt's own; without either the temperature is 0.
@@ -82,8 +82,8 @@ class Judge:
         retries: int | None = None,
         cache: str | os.PathLike | None = None,
         asks: int = 3,
-        passage_length: int | None = None,
-        query_length: int | None = None,
+        passage_words: int | None = None,
+        query_words: int | None = None,
         context: int | None = None,
         temperature: float | None = None,
         top_p: float = 1.0,
@@ -92,8 +92,8 @@ class Judge:
     ):
         at_least_1 = dict(
             asks=asks,
-            passage_length=passage_length,
-            query_length=query_length,
+            passage_words=passage_words,
+            query_words=query_words,
             context=context,
             concurrency=concurrency,
         )
@@ -103,7 +103,7 @@ class Judge:
         self.lm, self.prompt, self.lm_model, self.api_key_env = lm, prompt, lm_model, api_key_env
         self.concurrency, self.timeout, self.retries, self.cache = concurrency, timeout, retries, cache
         self.asks, self.context, self.seed = asks, context, seed
-        self.passage_length, self.query_length = passage_length, query_length
+        self.passage_words, self.query_words = passage_words, query_words
         own = 0.0 if prompt.temperature is None else prompt.temperature
         self.sampling = Sampling(
             temperature=own if temperature is None else temperature,
@@ -137,7 +137,7 @@ class Judge:
         async def identity(session: Session) -> str:
             return session.lm.identity
 
-        settings = [self.asks, self.passage_length, self.query_length, self.context, self.seed]
+        settings = [self.asks, self.passage_words, self.query_words, self.context, self.seed]
         return json.dumps([self.run(identity), vars(self.sampling), repr(self.prompt), *settings])
 
     def unload(self) -> None:
@@ -189,8 +189,8 @@ class Session:
     async def _judged(self, query: str, passages: Sequence[str], make: Callable[..., "Question"]) -> Judgement:
         async with self._free:
             whole = [self.text(passage, None) for passage in passages]
-            cut = [self.text(passage, self.judge.passage_length) for passage in passages]
-            return await make(self, self.text(query, self.judge.query_length), whole, cut).judged()
+            cut = [self.text(passage, self.judge.passage_words) for passage in passages]
+            return await make(self, self.text(query, self.judge.query_words), whole, cut).judged()
 
     def room(self) -> int | None:
         """Tokens that a prompt may have."""

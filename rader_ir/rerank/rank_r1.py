@@ -17,10 +17,10 @@ from rader_ir.rerank.judge import Judge
 # Checkpoints that were released, and what each was trained with; they are served by whoever runs the model, v0.1 as adapters of
 # Qwen2.5-Instruct. Their own long wording goes in by `prompt`.
 PROTOCOLS = {
-    "ielabgroup/Rank-R1-3B-v0.1": dict(children=19, passage_length=400, max_tokens=2048),
-    "ielabgroup/Rank-R1-7B-v0.1": dict(children=19, passage_length=400, max_tokens=2048),
-    "ielabgroup/Rank-R1-14B-v0.1": dict(children=19, passage_length=400, max_tokens=2048),
-    "ielabgroup/Rank-R1-32B-v0.2": dict(children=9, passage_length=400, max_tokens=8000),
+    "ielabgroup/Rank-R1-3B-v0.1": dict(children=19, passage_words=400, max_tokens=2048),
+    "ielabgroup/Rank-R1-7B-v0.1": dict(children=19, passage_words=400, max_tokens=2048),
+    "ielabgroup/Rank-R1-14B-v0.1": dict(children=19, passage_words=400, max_tokens=2048),
+    "ielabgroup/Rank-R1-32B-v0.2": dict(children=9, passage_words=400, max_tokens=8000),
 }
 
 
@@ -34,7 +34,7 @@ class RankR1(Comparison):
         top: documents that are wanted in order.
         first, streaming: as `Comparison`.
         shuffle: whether passages are shown in an order that chance decides, as when the checkpoints were trained.
-        options: as `Judge`: lm_model, asks, passage_length, context, temperature, max_tokens, seed and so on. The protocols of
+        options: as `Judge`: lm_model, asks, passage_words, context, temperature, max_tokens, seed and so on. The protocols of
             released checkpoints are `PROTOCOLS`; their 512 tokens of a passage are about 400 words.
     """
 
