@@ -48,9 +48,9 @@ def ranked() -> dict[str, list[int]]:
     [
         ("--system rank-r1", best, 8),  # the best of 4, of 3, of 2, and the heap's check at the end
         ("--system rankgpt", order, 2),
-        ("--system rankgpt --method setwise --window 3", best, None),
+        ("--system rankgpt --ask-by setwise --window 3", best, None),
         ("--system dear-listwise --asks 1 --temperature 0.3", order, 2),
-        ("--system rankgpt --passage-words 20 --context 2000 --max-tokens 99 --seed 3 --shuffle", order, 2),
+        ("--system rankgpt --passage-words 20 --context 2000 --reply-tokens 99 --seed 3 --shuffle", order, 2),
     ],
 )
 def test_the_new_run_and_what_it_cost(files, options, answer, calls):
@@ -119,7 +119,7 @@ def test_after_an_outage_the_same_call_goes_on(files, monkeypatch):
         ("--system rader --shuffle", "--shuffle is for systems"),
         ("--system rank-r1 --lm http://127.0.0.1:9/v1 --window 3", "--window is no option of --system rank-r1"),
         ("--system rankgpt --lm http://127.0.0.1:9/v1 --task biology", "--task chooses no wording of --system rankgpt"),
-        ("--system rankgpt --lm http://127.0.0.1:9/v1 --lm-model x --method guess", "method 'guess' is unknown"),
+        ("--system rankgpt --lm http://127.0.0.1:9/v1 --lm-model x --ask-by guess", "method 'guess' is unknown"),
         ("--system rankgpt --lm http://127.0.0.1:9/v1 --lm-model x --prompts none.toml", "none.toml"),
         (
             "--system rankgpt --lm http://127.0.0.1:9/v1 --lm-model x",
@@ -136,7 +136,8 @@ def test_what_cannot_be_is_told_in_a_line(files, capsys, words, told):
     assert not Path("new.trec").exists()
 
 
-def test_a_teacher_is_none_of_them(files):
-    with pytest.raises(SystemExit) as end:
-        rader("teach examples.jsonl --system rank-r1 --out x.jsonl")
-    assert end.value.code == 2
+def test_a_teacher_is_none_of_them(files, capsys):
+    assert rader("teach examples.jsonl --system rank-r1 --out x.jsonl") == 2
+    assert (
+        "--system rank-r1 asks a language model, and is no teacher; choose rader, biencoder" in capsys.readouterr().err
+    )

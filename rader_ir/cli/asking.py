@@ -27,7 +27,7 @@ _PLAIN = {
     "first": (options.positive, "N", "documents that are compared; the rest stay behind them (all; dear-listwise 30)"),
     "seed": (int, "N", "of all that chance decides (0)"),
 }
-_FLAGS = {"cache": "lm_cache", "prompt": "prompts"}
+_FLAGS = {"cache": "lm_cache", "prompt": "prompts", "method": "ask_by", "max_tokens": "reply_tokens"}
 _SWITCHES = {
     "shuffle": "show passages in an order that chance decides",
     "plain": "llm-rating: send a text to be continued, without a chat around it",
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--lm-cache", metavar="FILE", help="keep replies in this file, and take them from it")
     group.add_argument("--prompts", metavar="FILE", help="TOML file of your own wording")
     for name, (kind, metavar, words) in _PLAIN.items():
-        group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=words)
+        group.add_argument(_flag(name), type=kind, metavar=metavar, help=words)
     for name, words in _SWITCHES.items():
         group.add_argument(f"--{name}", action="store_true", default=None, help=words)
 
@@ -88,7 +88,7 @@ def opened(args: argparse.Namespace):
 
 
 def _engine_names() -> list[str]:
-    return [*_FLAGS, *_PLAIN, *_SWITCHES]
+    return list(dict.fromkeys([*_FLAGS, *_PLAIN, *_SWITCHES]))
 
 
 def _given(args: argparse.Namespace, names) -> dict:

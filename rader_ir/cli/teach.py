@@ -18,14 +18,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Examples, system and model."""
     parser.add_argument("examples", metavar="EXAMPLES", help="JSONL file of training examples")
     parser.add_argument("--out", required=True, metavar="FILE", help="JSONL file to write; .gz is compressed")
-    systems = [name for name in SYSTEMS if name not in ASKING]
-    parser.add_argument("--system", choices=systems, default="rader", help="that scores; default: %(default)s")
+    parser.add_argument("--system", choices=list(SYSTEMS), default="rader", help="that scores; default: %(default)s")
     options.add_instruction(parser)
     options.add_model(parser, default="the published one of the system", pairs=True)
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Scores and writes."""
+    """Scores and writes.
+
+    Raises:
+        ValueError: a system that asks a language model.
+    """
+    if args.system in ASKING:
+        pointwise = ", ".join(name for name in SYSTEMS if name not in ASKING)
+        raise ValueError(f"--system {args.system} asks a language model, and is no teacher; choose {pointwise}")
     reranker = opened(args)
     examples = read_examples(args.examples)
     if not examples:
