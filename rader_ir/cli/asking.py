@@ -27,6 +27,7 @@ _PLAIN = {
     "first": (options.positive, "N", "documents that are compared; the rest stay behind them (all; dear-listwise 30)"),
     "seed": (int, "N", "of all that chance decides (0)"),
 }
+# By option, its flag where other verbs mean something else by that name
 _FLAGS = {"cache": "lm_cache", "prompt": "prompts", "method": "ask_by", "max_tokens": "reply_tokens"}
 _SWITCHES = {
     "shuffle": "show passages in an order that chance decides",
