@@ -10,6 +10,8 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from rader_ir.lm.loops import new_loop
+
 
 class Held:
     """A back-end that is entered at the first call and left by `close`, or when this object goes.
@@ -36,7 +38,7 @@ class Held:
         return _result(loop, work(lm))
 
     def _enter(self) -> None:
-        lm, loop = self._make(), asyncio.new_event_loop()
+        lm, loop = self._make(), new_loop()
         thread = threading.Thread(target=_serve, args=(loop,), daemon=True, name="held-language-model")
         thread.start()
         try:

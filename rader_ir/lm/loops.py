@@ -15,12 +15,17 @@ _OBJECTS, _YOUNG, _MIDDLE = 20_000, 20, 20  # gc.set_threshold
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:
     """As `asyncio.run`; for programs, since the collector's settings are those of the whole process."""
+    with _seldom_collected(), asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(main)
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """An event loop of uvloop where that is installed, else asyncio's own."""
     try:
         from uvloop import new_event_loop
     except ModuleNotFoundError:
-        new_event_loop = None  # asyncio's own
-    with _seldom_collected(), asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(main)
+        new_event_loop = asyncio.new_event_loop
+    return new_event_loop()
 
 
 @contextmanager
