@@ -28,7 +28,13 @@ _PLAIN = {
     "seed": (int, "N", "of all that chance decides (0)"),
 }
 # By option, its flag where other verbs mean something else by that name
-_FLAGS = {"cache": "lm_cache", "prompt": "prompts", "method": "ask_by", "max_tokens": "reply_tokens"}
+_FLAGS = {
+    "cache": "lm_cache",
+    "prompt": "prompts",
+    "method": "ask_by",
+    "max_tokens": "reply_tokens",
+    "first": "compared",
+}
 _SWITCHES = {
     "shuffle": "show passages in an order that chance decides",
     "plain": "llm-rating: send a text to be continued, without a chat around it",
