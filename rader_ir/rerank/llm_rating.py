@@ -15,8 +15,8 @@ import numpy as np
 
 from rader_ir import bright
 from rader_ir.answers import rating
+from rader_ir.lm.asking import side_by_side
 from rader_ir.lm.replies import PLAIN
-from rader_ir.orderings import together
 from rader_ir.prompts import HOLES, load_prompts
 from rader_ir.rerank.comparison import Progress, check_answered, check_lists
 from rader_ir.rerank.judge import Judge, Judgement, Question, Session
@@ -98,18 +98,17 @@ class LLMRating:
 
     async def _ranked(self, session: Session, queries, docs) -> list[Ranking]:
         seen = [Progress(texts) for texts in docs]
-        calls = [
-            self._rated(session, queries[i], seen[i], place)
-            for i, texts in enumerate(docs)
-            for place in range(len(texts))
-        ]
-        values = iter(await together(calls))
+        rated = partial(self._rated, session, queries, seen)
+        places = [(query, place) for query, texts in enumerate(docs) for place in range(len(texts))]
+        values = iter(await side_by_side(places, rated, width=2 * self.judge.concurrency))
         check_answered(each.statistics for each in seen)
         return [_ranking(one, [next(values) for _ in one.texts]) for one in seen]
 
-    async def _rated(self, session: Session, query: str, progress: Progress, place: int) -> float:
+    async def _rated(self, session: Session, queries, seen: list[Progress], at: tuple[int, int]) -> float:
+        query, place = at
+        progress = seen[query]
         progress.clock()
-        judgement, first = await session.judged(query, [progress.texts[place]], self._question)
+        judgement, first = await session.judged(queries[query], [progress.texts[place]], self._question)
         progress.count(judgement, first=first)
         progress.clock()
         progress.reason(judgement.text, [place], [place])
