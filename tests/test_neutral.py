@@ -45,6 +45,7 @@ def test_what_is_left(text, left):
 
 def test_the_tokenizers_own_special_tokens_go_the_longest_first():
     assert neutral("a<tool>b<tool>>c TOOL", special=("<tool>", "<tool>>", "", " ", "tool")) == "a b c TOOL"
+    assert neutral("a▁b^^C", special=("▁b", "^^c")) == "a"
 
 
 TAGS = st.sampled_from(

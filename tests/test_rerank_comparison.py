@@ -5,6 +5,7 @@ What must come out is known: every passage says its worth. What the server saw s
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from rader_ir.rerank import open_reranker
 from rader_ir.rerank.dear import LISTWISE, DeARListwise
 from rader_ir.rerank.rank_r1 import PROTOCOLS, RankR1
 from rader_ir.rerank.rankgpt import RankGPT
-from tests.judging import best, order, passages, sometimes, worths
+from tests.judging import WordJudge, best, order, passages, sometimes, worths
 from tests.lm_server import MODEL, Fault, LMServer
 
 QUERIES = ["what is worth most?", r"query with {braces}, {query} and $\frac{1}{2}$"]
@@ -435,3 +436,13 @@ def test_replies_in_a_cache_are_not_asked_for_again(tmp_path):
             reranker.unload()
             asked = len(server.requests)
         assert scores[0] == scores[1] and asked == len({json.dumps(body) for body in server.requests})
+
+
+def test_special_tokens_of_the_models_own_tokenizer_are_taken_out():
+    judge = WordJudge()
+    judge.tokenizer = SimpleNamespace(all_special_tokens=["@@end@@", "word"])
+    reranker = RankGPT(judge)
+    reranker.score(["a word @@end@@?"], [["one @@END@@ word", "two"]])
+    prompt = judge.asked[0][-1]["content"]
+    assert "@@" not in prompt and "[1] one word\n" in prompt and "search is: a word ?" in prompt
+    reranker.unload()

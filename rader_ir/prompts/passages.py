@@ -15,7 +15,9 @@ def conversation(prompt: Prompt, query: str, passages: Sequence[str]) -> list[di
     >>> conversation(asked, "{count}?", ["a", "b"])
     [{'role': 'user', 'content': 'Q: {count}?\n[1] a\n[2] b\nWhich of 2?'}]
     """
-    written = [fill(prompt.passage, number=str(i), text=text) for i, text in enumerate(passages, start=1)]
+    # As `fill` does, but sooner: a number holds no hole, and what the text holds is put in last
+    forms = (prompt.passage.replace("{number}", str(number)) for number in range(1, len(passages) + 1))
+    written = [form.replace("{text}", text) for form, text in zip(forms, passages, strict=True)]
     values = {"query": query, "count": str(len(passages)), "passages": prompt.separator.join(written)}
     if len(passages) == 1:
         values["document"] = passages[0]

@@ -188,8 +188,8 @@ class Session:
 
     async def _judged(self, query: str, passages: Sequence[str], make: Callable[..., "Question"]) -> Judgement:
         async with self._free:
-            whole = [self.text(passage, None) for passage in passages]
-            cut = [self.text(passage, self.judge.passage_words) for passage in passages]
+            whole, length = [self._neutral(passage) for passage in passages], self.judge.passage_words
+            cut = whole if length is None else [shortened(passage, length) for passage in whole]
             return await make(self, self.text(query, self.judge.query_words), whole, cut).judged()
 
     def room(self) -> int | None:
