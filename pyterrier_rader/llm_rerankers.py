@@ -115,7 +115,7 @@ class RankR1Reranker(_AsksLM):
         shuffle: whether passages are shown in an order that chance decides.
         streaming: whether a query goes on as soon as its own answers are there.
         seed: of all that chance decides.
-        concurrency: calls at a time.
+        concurrency: calls at a time; None takes 64, of a model through transformers 8.
         cache: file of earlier replies.
         query_field, text_field: columns of the query's and the document's text.
         num_results: documents kept per query; None keeps all.
@@ -147,7 +147,7 @@ class RankR1Reranker(_AsksLM):
         shuffle: bool = False,
         streaming: bool = True,
         seed: int = 0,
-        concurrency: int = 64,
+        concurrency: int | None = None,
         cache: str | os.PathLike | None = None,
         query_field: str = "query",
         text_field: str = "text",
@@ -195,7 +195,7 @@ class RankGPTReranker(_AsksLM):
         shuffle: bool = False,
         streaming: bool = True,
         seed: int = 0,
-        concurrency: int = 64,
+        concurrency: int | None = None,
         cache: str | os.PathLike | None = None,
         query_field: str = "query",
         text_field: str = "text",
@@ -239,7 +239,7 @@ class DeARListwiseReranker(_AsksLM):
         shuffle: bool = False,
         streaming: bool = True,
         seed: int = 0,
-        concurrency: int = 64,
+        concurrency: int | None = None,
         cache: str | os.PathLike | None = None,
         query_field: str = "query",
         text_field: str = "text",
@@ -288,7 +288,7 @@ class LLMRatingReranker(_AsksLM):
         top_p: float = 0.9,
         max_tokens: int | None = None,
         seed: int = 0,
-        concurrency: int = 64,
+        concurrency: int | None = None,
         cache: str | os.PathLike | None = None,
         query_field: str = "query",
         text_field: str = "text",

@@ -446,3 +446,8 @@ def test_special_tokens_of_the_models_own_tokenizer_are_taken_out():
     prompt = judge.asked[0][-1]["content"]
     assert "@@" not in prompt and "[1] one word\n" in prompt and "search is: a word ?" in prompt
     reranker.unload()
+
+
+def test_a_model_through_transformers_has_small_batches():
+    widths = [RankGPT(lm, concurrency=given).judge.width for lm in ("local:x", "http://x/v1") for given in (None, 3)]
+    assert widths == [8, 3, 64, 3]

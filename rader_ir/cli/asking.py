@@ -9,7 +9,7 @@ from rader_ir.rerank import ASKING, SYSTEMS, open_reranker
 
 # By option of the engine, its flag where that is another: type and words
 _PLAIN = {
-    "concurrency": (options.positive, "N", "calls at a time (64)"),
+    "concurrency": (options.positive, "N", "calls at a time (64; of local: 8)"),
     "timeout": (float, "SECONDS", "of one attempt at a server (300)"),
     "retries": (int, "N", "of a call that a server failed to answer (5)"),
     "temperature": (float, "T", "of replies (the prompt's own, else 0)"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
-from rader_ir.lm import Failure, Reply, Sampling, open_lm
+from rader_ir.lm import LOCAL, Failure, Reply, Sampling, open_lm
 from rader_ir.lm.held import Held
 from rader_ir.lm.steady import Steady
 from rader_ir.neutral import neutral, pieces, shortened
@@ -26,6 +26,7 @@ Read = Callable[[str, int], Any]
 REPEATED = 0.6  # least temperature of a repeated ask: at 0 the same would come again
 _SHRINKS = 6  # times that passages are cut to 7 tenths where a back-end says that they do not fit
 _SHARE = 0.7
+_WIDTH, _BATCH = 64, 8  # calls under way: of a server, of a model through transformers
 _TOLD = "Finished groups of `rader rerank` and replies in a cache are kept: make the same call again, and it goes on"
 # The model's own doing, which another ask may mend
 _MALFORMED = frozenset({Failure.CUT_OFF, Failure.EMPTY, Failure.FILTERED, Failure.BROKEN})
@@ -55,7 +56,7 @@ class Judge:
         prompt: the wording.
         lm_model: the name under which a server has the model.
         api_key_env: the environment variable that holds a server's key.
-        concurrency: calls under way at a time.
+        concurrency: calls under way at a time; None takes 64, of a model through transformers 8, which are one batch.
         timeout, retries: of a server, in place of its own.
         cache: file of earlier replies; made if it is not there.
         asks: requests for one question at most, while no answer can be read; cut passages and lost calls are not counted.
@@ -77,7 +78,7 @@ class Judge:
         *,
         lm_model: str | None = None,
         api_key_env: str | None = None,
-        concurrency: int = 64,
+        concurrency: int | None = None,
         timeout: float | None = None,
         retries: int | None = None,
         cache: str | os.PathLike | None = None,
@@ -112,6 +113,7 @@ class Judge:
             stop=prompt.stop,
             schema=prompt.schema,
         )
+        self.width = concurrency or (_BATCH if isinstance(lm, str) and lm.startswith(LOCAL) else _WIDTH)
         self._key = _key(api_key_env)
         self._held = Held(self._opened)
 
@@ -120,7 +122,7 @@ class Judge:
             return self.lm
         # What is empty or cut off is asked again here, in another way
         given = dict(timeout=self.timeout, retries=self.retries, answer_retries=0, cache=self.cache)
-        return open_lm(self.lm, model=self.lm_model, api_key=self._key, concurrency=self.concurrency, **given)
+        return open_lm(self.lm, model=self.lm_model, api_key=self._key, concurrency=self.width, **given)
 
     def run(self, work: Callable[["Session"], Coroutine[Any, Any, Any]]) -> Any:
         """The result of `work(session)`, in which equal questions are asked once.
@@ -163,7 +165,7 @@ class Session:
         self._neutral = lru_cache(maxsize=100_000)(partial(neutral, special=special))
         self._asked: dict[tuple, asyncio.Task] = {}
         # More than the model takes at a time, so that none waits for a prompt to be written; not all, for memory
-        self._free = asyncio.Semaphore(2 * judge.concurrency)
+        self._free = asyncio.Semaphore(2 * judge.width)
 
     def text(self, text: str, length: int | None) -> str:
         """A text as it goes into a prompt: neutral, and cut to so many pieces."""

@@ -100,7 +100,7 @@ class LLMRating:
         seen = [Progress(texts) for texts in docs]
         rated = partial(self._rated, session, queries, seen)
         places = [(query, place) for query, texts in enumerate(docs) for place in range(len(texts))]
-        values = iter(await side_by_side(places, rated, width=2 * self.judge.concurrency))
+        values = iter(await side_by_side(places, rated, width=2 * self.judge.width))
         check_answered(each.statistics for each in seen)
         return [_ranking(one, [next(values) for _ in one.texts]) for one in seen]
 
