@@ -8,11 +8,14 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from rader_ir.cli import _parser
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -166,6 +169,15 @@ def test_the_commands_of_data_synthesis_run(tmp_path):
     assert {one.kind for one in read_examples(made / "examples.jsonl")} == set(KINDS)
     assert len(list((made / "pages").glob("*.html"))) == 8 + 1
     assert (tmp_path / "my-retriever" / "rader_config.json").is_file()
+
+
+def test_every_command_has_the_flags_that_it_is_given():
+    blocks = re.findall(r"^ *```bash\n(.*?)^ *```$", README, flags=re.MULTILINE | re.DOTALL)
+    lines = [line.strip() for text in blocks for line in text.replace("\\\n", " ").splitlines()]
+    calls = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("rader ")]
+    assert {"bright", "rag", "evaluate", "synthesize", "train"} <= {words[0] for words in calls}
+    for words in calls:
+        assert _parser(words).parse_args(words).verb == words[0]
 
 
 def test_ci_runs_the_tests_of_the_readme():
