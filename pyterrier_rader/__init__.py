@@ -12,6 +12,7 @@ _PUBLIC = {
     "CachedScores": "caching",
     "DeARListwiseReranker": "llm_rerankers",
     "ExcludeDocuments": "exclusions",
+    "ICRReranker": "llm_rerankers",
     "LLMRatingReranker": "llm_rerankers",
     "RaDeREncoder": "encoders",
     "RaDeRFusion": "fusion",

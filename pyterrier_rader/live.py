@@ -35,15 +35,19 @@ def judge(system: str, **options):
     """The reranker `system` of `rader_ir.rerank` that asks a language model; of a file of prompts that changed, made anew."""
     from rader_ir.rerank import open_reranker
 
+    return _kept((system, *sorted(options.items())), _stamp(options), lambda: open_reranker(system, **options))
+
+
+def _stamp(options: dict) -> tuple:
+    """When the file of prompts was written, where options name one."""
     prompt = options.get("prompt")
-    stamp = () if prompt is None else (Path(prompt).stat().st_mtime_ns,)
-    return _kept((system, *sorted(options.items())), stamp, lambda: open_reranker(system, **options))
+    return () if prompt is None else (Path(prompt).stat().st_mtime_ns,)
 
 
 def _shared(kind: str, make, checkpoint, options: dict):
     found = find_checkpoint(checkpoint)
     key = (kind, found, *sorted(options.items()))
-    return _kept(key, _written(found.weights), lambda: make(found, **options))
+    return _kept(key, _written(found.weights) + _stamp(options), lambda: make(found, **options))
 
 
 def _kept(key: tuple, stamp: tuple, make):

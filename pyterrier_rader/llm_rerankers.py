@@ -14,6 +14,7 @@ import pyterrier as pt
 
 from pyterrier_rader import frames, live
 from pyterrier_rader.configured import Configured, CutsRanks, check_count, shown_as
+from rader_ir.rerank.icr import DEFAULT as ICR_DEFAULT
 
 # Columns that `details` adds, with their types
 DETAILS = {
@@ -68,10 +69,11 @@ class _AsksLM(Configured, CutsRanks, pt.Transformer):
 
     def model(self):
         """The live reranker of `rader_ir`, whose model is opened when it is first asked."""
-        options = {
-            name: getattr(self, name) for name in inspect.signature(type(self)).parameters if name not in _OF_FRAMES
-        }
-        return live.judge(self._system, **options)
+        return live.judge(self._system, **self._options())
+
+    def _options(self) -> dict:
+        names = inspect.signature(type(self)).parameters
+        return {name: getattr(self, name) for name in names if name not in _OF_FRAMES}
 
     @property
     def statistics(self) -> list:
@@ -296,3 +298,72 @@ class LLMRatingReranker(_AsksLM):
         details: bool = False,
     ):
         self._keep(locals())
+
+
+class ICRReranker(_AsksLM):
+    """ICR (arXiv:2410.02642): all documents in one prompt of an instruct model in this process; where the query looks decides.
+
+    Nothing is generated: per query the documents are read once, then the query and one that says nothing. Scores are sums of
+    attention, or n, n - 1, ... where the documents do not fit one prompt.
+
+    Args:
+        checkpoint: a folder, hub id, known name or `rader_ir.Checkpoint` of a Llama, Mistral, Qwen2 or Qwen3 model.
+        method: the wording: "ie" (find what is of use), "qa" (answer the question), "bare" (no task).
+        chat: whether the model's chat template goes around it; None: if it has one.
+        prompt: a TOML file of your own wording, laid out as `rader_ir/prompts/icr.toml`.
+        calibrated: whether the attention of a query that says nothing is taken off.
+        layers: (first, last + 1) of the layers that count; those behind are not computed.
+        heads: pairs (layer, head) that count, in place of layers.
+        passage_words, query_words: words kept; None keeps what fits.
+        context: tokens of a prompt at most; None takes what the model reads.
+        window, stride: documents of a prompt at most, and how far the next window begins before it; None: as they fit.
+        revision: of a checkpoint on the hub.
+        device, dtype: such as "cuda:1" and "bfloat16"; None chooses.
+        query_field, text_field: columns of the query's and the document's text.
+        num_results: documents kept per query; None keeps all.
+        details: add the columns `DETAILS`, where `llm_calls` counts prompts, and nothing is written as `reasoning`.
+        verbose: show progress.
+
+    Raises:
+        ValueError: a setting out of range (now); a missing text or query, or a model that is none of these (at its row).
+    """
+
+    schematic = shown_as("ICR")
+    _system = "icr"
+
+    def __init__(
+        self,
+        checkpoint=ICR_DEFAULT,
+        *,
+        method: str = "ie",
+        chat: bool | None = None,
+        prompt: str | os.PathLike | None = None,
+        calibrated: bool = True,
+        layers: tuple[int, int] | None = None,
+        heads: tuple[tuple[int, int], ...] | None = None,
+        passage_words: int | None = 300,
+        query_words: int | None = None,
+        context: int | None = None,
+        window: int | None = None,
+        stride: int | None = None,
+        revision: str | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        query_field: str = "query",
+        text_field: str = "text",
+        num_results: int | None = None,
+        details: bool = False,
+        verbose: bool = False,
+    ):
+        self._keep(locals())
+
+    def model(self):
+        """The live reranker of `rader_ir`, whose weights are loaded at the first row."""
+        options = self._options()
+        for name in ("layers", "heads"):  # lists too are taken; what is kept goes by hashes
+            options[name] = _tuples(options[name])
+        return live.reranker(self._system, options.pop("checkpoint"), **options)
+
+
+def _tuples(value):
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value

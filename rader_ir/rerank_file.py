@@ -21,7 +21,8 @@ from rader_ir.runs import Run, ranked, without, write_run
 GROUP_SIZE = 8  # queries; enough to fill batches, little to lose
 # A bi-encoder encodes each text once per group, and queries share candidates; its own bar shows how far a group is.
 # A query that is sorted by comparisons has few calls under way, so many queries fill a server.
-GROUP_SIZES = {"biencoder": 1024} | dict.fromkeys(ASKING, 32)
+# One whose queries do not share batches loses nothing by groups of one.
+GROUP_SIZES = {"biencoder": 1024, "icr": 1} | dict.fromkeys(ASKING, 32)
 
 
 def rerank_file(

@@ -18,6 +18,7 @@ from pyterrier_rader import (
     CachedScores,
     DeARListwiseReranker,
     ExcludeDocuments,
+    ICRReranker,
     LLMRatingReranker,
     RaDeREncoder,
     RaDeRFusion,
@@ -29,6 +30,7 @@ from pyterrier_rader import (
     SafeQueries,
     TextLoader,
 )
+from tests import tiny
 from tests.judging import WordJudge
 from tests.toys import WordEncoder, WordOverlap
 
@@ -95,6 +97,12 @@ def bm25_index() -> Bm25Index:
     return Bm25Index(folder() / "bm25").index(documents().to_dict("records"))
 
 
+@cache
+def instruct() -> str:
+    """A folder with a tiny model that has a chat template."""
+    return str(tiny.qwen2_chat(folder() / "instruct"))
+
+
 def with_vectors() -> pd.DataFrame:
     return RaDeREncoder(ENCODER).query_encoder()(topics())
 
@@ -119,6 +127,10 @@ CASES = {
     ),
     "dear, listwise": Case(lambda: DeARListwiseReranker(JUDGE, first=4), results, "rank", "text"),
     "llm rating": Case(lambda: LLMRatingReranker(JUDGE), results, "rank", "text"),
+    "icr": Case(lambda: ICRReranker(instruct(), device="cpu"), results, "rank", "text"),
+    "icr, windows": Case(
+        lambda: ICRReranker(instruct(), method="bare", window=3, layers=(0, 1), device="cpu"), results, "rank", "text"
+    ),
     "cached scores": Case(lambda: CachedScores(RaDeRReranker(SCORER), folder() / "scores"), results, "rank", "text"),
     "exclusions": Case(lambda: ExcludeDocuments(EXCLUDED), results, "rank"),
     "fusion of systems": Case(

@@ -24,6 +24,7 @@ from pyterrier_rader import (  # noqa: E402
     CachedScores,
     DeARListwiseReranker,
     ExcludeDocuments,
+    ICRReranker,
     LLMRatingReranker,
     RaDeREncoder,
     RaDeRFusion,
@@ -72,6 +73,9 @@ CONFIGURED = [
     RankGPTReranker("local:somewhere", method="setwise", top=5, num_results=5),
     DeARListwiseReranker("vllm:somewhere", first=20, cache="replies", details=True),
     LLMRatingReranker("local:somewhere", method="expected", task="pony", plain=True),
+    ICRReranker(),
+    ICRReranker("organisation/instruct", method="qa", layers=(8, 12), window=20, num_results=5),
+    ICRReranker("organisation/instruct", heads=((3, 1), (4, 0)), calibrated=False, dtype="bfloat16"),
 ]
 configured = pytest.mark.parametrize("transformer", CONFIGURED, ids=[type(t).__name__ for t in CONFIGURED])
 
@@ -285,6 +289,7 @@ import pyterrier as pt
 from pyterrier_rader import *
 encoder, reranker = RaDeREncoder(task="biology"), RaDeRReranker(passage_length=128)
 judge = RankR1Reranker("local:nowhere", details=True) >> LLMRatingReranker("vllm:nowhere", num_results=3)
+judge = judge >> ICRReranker("organisation/nowhere", layers=[3, 5], num_results=3)
 dense, bm25 = encoder >> RaDeRIndex("nowhere").retriever(), Bm25Retriever("nowhere")
 pipeline = RaDeRFusion(dense, SafeQueries() >> bm25) % 100 >> TextLoader({}) >> CachedScores(reranker, "nowhere") % 10
 for whole in (pipeline.compile(), ReciprocalRankFusion(dense, bm25), encoder, encoder.text_scorer(), reranker, judge):

@@ -8,6 +8,7 @@ pt = pytest.importorskip("pyterrier")
 
 from pyterrier_rader import (  # noqa: E402
     DeARListwiseReranker,
+    ICRReranker,
     LLMRatingReranker,
     RaDeRFusion,
     RankGPTReranker,
@@ -17,7 +18,7 @@ from pyterrier_rader.llm_rerankers import DETAILS  # noqa: E402
 from rader_ir.rerank import open_reranker  # noqa: E402
 from tests.judging import WordJudge  # noqa: E402
 from tests.lm_server import MODEL, LMServer  # noqa: E402
-from tests.pyterrier_cases import TEXTS, results, topics  # noqa: E402
+from tests.pyterrier_cases import TEXTS, instruct, results, topics  # noqa: E402
 
 EVERY = {
     "rank-r1": (RankR1Reranker, {"children": 2, "top": 3}),
@@ -97,6 +98,8 @@ def test_a_prompt_file_that_changed_is_read_again(tmp_path):
         (lambda: LLMRatingReranker("http://x/v1", task="history"), "task 'history'"),
         (lambda: RankR1Reranker("http://x/v1", num_results=0), "num_results is 0"),
         (lambda: DeARListwiseReranker("http://x/v1", asks=0), "asks is 0"),
+        (lambda: ICRReranker("organisation/x", method="guess"), "method 'guess'"),
+        (lambda: ICRReranker("organisation/x", layers=[4, 2]), r"layers is \(4, 2\)"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_when_it_is_made(make, told):
@@ -122,3 +125,40 @@ def test_over_a_server_all_queries_side_by_side():
         reranker.unload()
         assert (server.peak, len(server.requests)) == (3, 3)
     assert out.groupby("qid")["docno"].first().tolist() == ["d2"] * 3
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "qa", "layers": (0, 1)}, {"window": 3}])
+def test_attention_gives_the_scores_of_the_engine(options):
+    wanted = open_reranker("icr", checkpoint=instruct(), device="cpu", **options).score(
+        topics()["query"], [list(TEXTS.values())] * 3
+    )
+    out = ICRReranker(instruct(), device="cpu", **options)(results().sample(frac=1, random_state=1))
+    scored = out.pivot(index="qid", columns="docno", values="score").loc[topics()["qid"], list(TEXTS)]
+    np.testing.assert_array_equal(scored.to_numpy(), np.stack(wanted))
+
+
+def test_attention_tells_what_it_cost():
+    """One prompt for five documents, two for windows of three; nothing is written."""
+    for options, calls in (({}, 1), ({"window": 3, "stride": 2}, 2)):
+        out = ICRReranker(instruct(), device="cpu", details=True, **options)(results())
+        assert set(out["llm_calls"]) == {calls} and set(out["llm_tokens_out"]) == {0}
+        assert (out["llm_tokens_in"] > 100).all() and set(out["reasoning"]) == {""}
+
+
+def test_attention_is_shared_by_equal_transformers(tmp_path):
+    """Lists are as good as tuples; a prompt file that changed, or other layers, make another model."""
+    path = tmp_path / "own.toml"
+    path.write_text("[ie]\nmax_tokens = 1\nuser = '{passages} {query}'\n")
+    one = ICRReranker(instruct(), layers=[0, 1], prompt=str(path), device="cpu")
+    other = (ICRReranker(instruct(), layers=(0, 1), prompt=str(path), device="cpu") % 2).compile()
+    live = one.model()
+    assert other.model() is live and other.num_results == 2
+    assert ICRReranker(instruct(), prompt=str(path), device="cpu").model() is not live
+    path.write_text("[ie]\nmax_tokens = 1\nuser = '{passages} and {query}'\n")
+    assert one.model() is not live
+
+
+def test_attention_of_an_object_with_scores():
+    """Whatever ranks as the engine does may stand in its place."""
+    engine = open_reranker("icr", checkpoint=instruct(), device="cpu")
+    pd.testing.assert_frame_equal(ICRReranker(engine)(results()), ICRReranker(instruct(), device="cpu")(results()))

@@ -17,12 +17,20 @@ _PLAIN = {
     "max_tokens": (options.positive, "N", "of a reply (the prompt's own)"),
     "asks": (options.positive, "N", "requests for one answer, while none can be read (3)"),
     "context": (options.positive, "N", "tokens of prompt and reply together (what the model tells)"),
-    "passage_words": (options.positive, "N", "words kept of a passage (what fits; dear-listwise 300)"),
+    "passage_words": (options.positive, "N", "words kept of a passage (what fits; dear-listwise and icr 300)"),
     "query_words": (options.positive, "N", "words kept of a query (what fits)"),
-    "method": (str, "NAME", "rankgpt: listwise, whole, setwise, tournament, pairs; llm-rating: written, expected"),
+    "method": (
+        str,
+        "NAME",
+        "rankgpt: listwise, whole, setwise, tournament, pairs; llm-rating: written, expected; icr: ie, qa, bare",
+    ),
     "children": (options.positive, "N", "rank-r1: one less than the passages of a call (19)"),
-    "window": (options.positive, "N", "rankgpt, dear-listwise: passages of a call (20)"),
-    "stride": (options.positive, "N", "rankgpt, dear-listwise: from one window to the next (10)"),
+    "window": (
+        options.positive,
+        "N",
+        "rankgpt, dear-listwise: passages of a call (20); icr: of a prompt (all that fit)",
+    ),
+    "stride": (options.positive, "N", "rankgpt, dear-listwise: from one window to the next (10); icr: half a window"),
     "top": (options.positive, "N", "rank-r1, rankgpt: documents that choices put in order (10)"),
     "first": (options.positive, "N", "documents that are compared; the rest stay behind them (all; dear-listwise 30)"),
     "seed": (int, "N", "of all that chance decides (0)"),
@@ -39,6 +47,7 @@ _SWITCHES = {
     "shuffle": "show passages in an order that chance decides",
     "plain": "llm-rating: send a text to be continued, without a chat around it",
 }
+NAMES = list(dict.fromkeys(["lm", "lm_model", "api_key_env", *_FLAGS, *_PLAIN, *_SWITCHES]))
 _OF_CHECKPOINTS = ("passage_length", "passage_stride", "instruction", *options.MODEL_OPTIONS)
 
 
@@ -51,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--lm-cache", metavar="FILE", help="keep replies in this file, and take them from it")
     group.add_argument("--prompts", metavar="FILE", help="TOML file of your own wording")
     for name, (kind, metavar, words) in _PLAIN.items():
-        group.add_argument(_flag(name), type=kind, metavar=metavar, help=words)
+        group.add_argument(flag(name), type=kind, metavar=metavar, help=words)
     for name, words in _SWITCHES.items():
         group.add_argument(f"--{name}", action="store_true", default=None, help=words)
 
@@ -63,12 +72,10 @@ def check(args: argparse.Namespace) -> None:
         ValueError: names the flag.
     """
     asks = args.system in ASKING
-    foreign = (
-        _given(args, _OF_CHECKPOINTS) if asks else _given(args, ["lm", "lm_model", "api_key_env", *_engine_names()])
-    )
+    foreign = given(args, _OF_CHECKPOINTS if asks else NAMES)
     if foreign:
         told = "a model that scores pairs" if asks else f"systems that ask a language model: {', '.join(ASKING)}"
-        raise ValueError(f"{_flag(next(iter(foreign)))} is for {told}; leave it out with --system {args.system}")
+        raise ValueError(f"{flag(next(iter(foreign)))} is for {told}; leave it out with --system {args.system}")
     if asks and args.lm is None:
         raise ValueError(
             f"--system {args.system} asks a language model; give --lm URL and --lm-model NAME, or --lm local:FOLDER"
@@ -83,27 +90,25 @@ def opened(args: argparse.Namespace):
     Raises:
         ValueError: an option that this system has not, or a value out of range.
     """
-    given = _given(args, ["lm", "lm_model", "api_key_env", *_engine_names()])
+    found = given(args, NAMES)
     if args.task:
-        given["task"] = args.task
+        found["task"] = args.task
     module, name = SYSTEMS[args.system]
     judge = import_module("rader_ir.rerank.judge").Judge
     known = {*inspect.signature(getattr(import_module(module), name)).parameters, *inspect.signature(judge).parameters}
-    if strange := [option for option in given if option not in known]:
-        raise ValueError(f"{_flag(strange[0])} is no option of --system {args.system}; leave it out")
-    return open_reranker(args.system, **given)
+    if strange := [option for option in found if option not in known]:
+        raise ValueError(f"{flag(strange[0])} is no option of --system {args.system}; leave it out")
+    return open_reranker(args.system, **found)
 
 
-def _engine_names() -> list[str]:
-    return list(dict.fromkeys([*_FLAGS, *_PLAIN, *_SWITCHES]))
-
-
-def _given(args: argparse.Namespace, names) -> dict:
+def given(args: argparse.Namespace, names) -> dict:
+    """What was given of some options, by the names that the engine has for them."""
     found = {name: getattr(args, _FLAGS.get(name, name), None) for name in names}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
+    """The flag of an option."""
     return f"--{_FLAGS.get(name, name).replace('_', '-')}"
 
 

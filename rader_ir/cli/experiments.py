@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="[LABEL=]NAME",
-        help="bm25, bm25-bright, dense:CHECKPOINT, hybrid:CHECKPOINT, rerank:SYSTEM:CHECKPOINT (SYSTEM is rader or "
-        "biencoder), run:FOLDER with TASK.trec[.gz] or TASK.json[.gz] files; a CHECKPOINT may end in @REVISION",
+        help="bm25, bm25-bright, dense:CHECKPOINT, hybrid:CHECKPOINT, rerank:SYSTEM:CHECKPOINT (SYSTEM is rader, "
+        "biencoder or icr), run:FOLDER with TASK.trec[.gz] or TASK.json[.gz] files; a CHECKPOINT may end in @REVISION",
     )
     group.add_argument(
         "--first", default=FIRST, metavar="NAME", help="what rerankers rerank: a name or a LABEL (default: %(default)s)"

@@ -2,12 +2,12 @@
 
 A killed call continues where it stopped when it is made again (`rader_ir.rerank_file`). With --passage-length a long
 document is cut into overlapping passages of that many tokens, and its best passage counts. Systems that ask a language model
-take other options (`rader_ir.cli.asking`).
+take other options (`rader_ir.cli.asking`), and so do those that read its attention (`rader_ir.cli.attending`).
 """
 
 import argparse
 
-from rader_ir.cli import asking, options
+from rader_ir.cli import asking, attending, options
 from rader_ir.corpus import read_documents, read_queries
 from rader_ir.rerank import ASKING, SYSTEMS, open_reranker
 from rader_ir.rerank_file import GROUP_SIZE, GROUP_SIZES, rerank_file
@@ -31,11 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_instruction(parser)
     options.add_model(parser, default="the published one of the system", pairs=True)
     asking.add_arguments(parser)
+    attending.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> dict:
     """Reranks and writes."""
-    asking.check(args)
+    attending.check(args)
+    if args.system not in attending.ATTENDING:
+        asking.check(args)
     if args.system in ASKING:
         reranker = asking.Totals(asking.opened(args))
     else:
@@ -71,6 +74,8 @@ def opened(args: argparse.Namespace, **more):
     Raises:
         ValueError: a length of pairs for a system that reads none.
     """
+    if args.system in attending.ATTENDING:
+        return attending.opened(args)
     if args.max_length and args.system == "biencoder":
         raise ValueError(
             "--max-length is for models that read query and document together; with --system biencoder give "

@@ -35,6 +35,7 @@ HOLES: dict[str, dict[str, tuple[str, ...]]] = {
     "rank_r1": {"choose": ("query", "passages")},
     "rankgpt": {"order": ("query", "passages"), "choose": ("query", "passages")},
     "dear": {"order": ("query", "passages")},
+    "icr": dict.fromkeys(("qa", "ie", "bare"), ("query", "passages")),
     "llm_rating": {
         **dict.fromkeys(("general", "aops", "theoq", "theot", "leetcode", "pony"), ("query", "document")),
         "digit": (),

@@ -18,6 +18,7 @@ SYSTEMS = {
     "rankgpt": ("rader_ir.rerank.rankgpt", "RankGPT"),
     "dear-listwise": ("rader_ir.rerank.dear", "DeARListwise"),
     "llm-rating": ("rader_ir.rerank.llm_rating", "LLMRating"),
+    "icr": ("rader_ir.rerank.icr", "ICR"),
 }
 
 # Those that ask a language model: made with `lm`, not with a checkpoint; beside `score` they have `rank` and `statistics`
