@@ -141,7 +141,7 @@ def load(
 
     Raises:
         ValueError: an unknown task or choice, a choice that the source does not have, a query without text, numbers of
-            queries that are not those of published figures.
+            queries that are not those of published figures, judgements that are not of the state asked for.
         FileNotFoundError: the folder lacks a file; the hub cannot be reached.
         ModuleNotFoundError: "irds" without ir_datasets, parquet without pyarrow.
     """
@@ -155,12 +155,10 @@ def load(
         )
     if revision is not None and source != "hub":
         raise ValueError(f"revision {revision!r} is one of the hub's; give source 'hub' with it")
-    if source == "irds":
-        return bright_sources.from_irds(irds_name(task, long=long), queries)
-    if source == "hub":
-        expected = TASKS[task].queries
-        return bright_sources.from_hub(task, queries=queries, long=long, revision=revision, expected=expected)
-    return bright_sources.from_folder(Path(source), task, queries=queries, long=long, fixed=qrels == "fixed")
+    split = _split(task, source, queries, long, qrels, revision)
+    if not long:
+        bright_sources.check_state(task, split.qrels, qrels)
+    return split
 
 
 def macro_average(values: Mapping[str, float]) -> float:
@@ -173,6 +171,15 @@ def macro_average(values: Mapping[str, float]) -> float:
         missing, unknown = sorted(TASKS.keys() - values.keys()), sorted(values.keys() - TASKS.keys())
         raise ValueError(f"a mean over the 12 tasks needs each once; missing {missing}, unknown {unknown}")
     return sum(values.values()) / len(values)
+
+
+def _split(task: str, source: str | Path, queries: str, long: bool, qrels: str, revision: str | None) -> Split:
+    if source == "irds":
+        return bright_sources.from_irds(irds_name(task, long=long), queries)
+    if source == "hub":
+        expected = TASKS[task].queries
+        return bright_sources.from_hub(task, queries=queries, long=long, revision=revision, expected=expected)
+    return bright_sources.from_folder(Path(source), task, queries=queries, long=long, fixed=qrels == "fixed")
 
 
 def _documents(task: str, source: str | Path, long: bool, revision: str | None) -> bright_sources.Documents | None:

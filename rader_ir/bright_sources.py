@@ -5,6 +5,8 @@ and in one folder for each language model whose reasoning took the place of the 
 `topics` and `qrels` instead, and only they have the corrected judgements.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,8 +45,14 @@ FOLDERS = {
     "llama3_70b_reason": "llama3-70b_reason",
     "grit_reason": "grit_reason",
 }
-# Tasks whose judgements were corrected later; those of the other seven stayed.
-CORRECTED = ("biology", "earth_science", "robotics", "stackoverflow", "sustainable_living")
+# Tasks whose judgements were corrected later, with the digests of both states; those of the other seven stayed.
+CORRECTED = {
+    "biology": {"plain": "d369d2c17e46356d", "fixed": "3f4741c7837f3077"},
+    "earth_science": {"plain": "8cea5da268c63764", "fixed": "ba39abb71feb89cd"},
+    "robotics": {"plain": "6a744a4463935ed8", "fixed": "c2220a8780a9194c"},
+    "stackoverflow": {"plain": "6a28e4052ec0f6ac", "fixed": "339103d6a7fd8521"},
+    "sustainable_living": {"plain": "ceb8ce5626a733a9", "fixed": "822c8d62ccd57acc"},
+}
 CORRECTED_FROM = "castorini/anserini-tools@5b819c1a45c8a0a3ec9426f476694f44a29dfaf3, qrels/qrels.bright-*.fixed.txt"
 
 Documents = Callable[[], Iterator[tuple[str, str]]]
@@ -185,6 +193,21 @@ def _from_examples(records: Iterable[tuple[str, Mapping[str, Any]]], *, long: bo
     return split
 
 
+def check_state(task: str, qrels: Qrels, asked: str) -> None:
+    """Raise ValueError where judgements asked for as "plain" are the corrected ones, or the other way round.
+
+    Judgements of neither state, such as those of some queries alone, pass.
+    """
+    found = hashlib.sha256(json.dumps(qrels, sort_keys=True).encode()).hexdigest()[:16]
+    other = {"plain": "fixed", "fixed": "plain"}[asked]
+    if found == CORRECTED.get(task, {}).get(other):
+        raise ValueError(
+            f"the judgements of {task!r} are the {other} ones, {asked} are asked for, and figures of the two cannot be compared; "
+            f"ask for qrels {other!r} (a folder keeps them in {'qrels' if other == 'plain' else 'qrels_fixed'}), or get the "
+            f"{asked} ones"
+        )
+
+
 def _rewritten_of(folder: Path, table: str, original: Mapping[str, str], queries: str) -> dict[str, str]:
     try:
         paths = find_table(folder, table)
@@ -196,20 +219,26 @@ def _rewritten_of(folder: Path, table: str, original: Mapping[str, str], queries
 def _rewritten(
     records: Iterable[tuple[str, Mapping[str, Any]]], original: Mapping[str, str], queries: str, where: str
 ) -> dict[str, str]:
-    """The texts that took the place of the questions, in the order of these.
+    """The texts that took the place of the questions, in the order of these: the field `query`, or `text` where there is none.
 
-    The hub's tables have them in `query`, where BRIGHT's own code takes them; `reasoning` beside it may be the annotators',
-    who knew what is to be found. Exports may keep the question in `query` and the model's reasoning in `reasoning`. So the
-    first field is meant that is not the question itself.
+    BRIGHT's own code takes `query`. The field `reasoning` beside it is the annotators', who knew what is to be found: it is
+    never a query (github.com/xlang-ai/BRIGHT, issues 3 and 4).
     """
-    found = {published_id(record, QUERY_ID_FIELDS, place): record for place, record in records}
-    for field in ("query", "text", "reasoning"):
-        texts = {query_id: found.get(query_id, {}).get(field) or "" for query_id in original}
-        changed = [text for query_id, text in texts.items() if text.strip() not in ("", original[query_id].strip())]
-        if changed and 2 * len(changed) >= len(texts):
-            _check_texts(texts, queries, where)
-            return texts
-    raise ValueError(f"{where}: no {queries} in the fields query, text or reasoning; choose other queries")
+    found: dict[str, str] = {}
+    for place, record in records:
+        query_id = published_id(record, QUERY_ID_FIELDS, place)
+        if query_id in found:
+            raise ValueError(f"{place}: query id {query_id!r} stands twice; keep one record")
+        found[query_id] = published_text(record, ("query",) if "query" in record else ("text",), place)
+    texts = {query_id: found.get(query_id, "") for query_id in original}
+    _check_texts(texts, queries, where)
+    same = [query_id for query_id, text in texts.items() if text.strip() == original[query_id].strip()]
+    if 2 * len(same) > len(texts):
+        raise ValueError(
+            f"{where}: {len(same)} of {len(texts)} {queries} queries are the questions themselves, {same[0]!r} first; "
+            "put what the language model wrote into the field query"
+        )
+    return texts
 
 
 def _check_texts(texts: Mapping[str, str], field: str, where: str) -> None:

@@ -81,14 +81,16 @@ def published_id(record: Mapping[str, Any], fields: Sequence[str], where: str) -
 def published_text(record: Mapping[str, Any], fields: Sequence[str], where: str) -> str:
     """The fields of a published record that are not blank, joined by a blank, as BEIR and MTEB join title and text.
 
+    A title goes with a text: a record that has nothing but a title has its text elsewhere.
+
     A corpus that others measure on is taken as it is, the odd empty document included: leaving one out would change ranks,
     and stopping there would make the corpus unusable.
 
     Raises:
-        ValueError: the record has none of the fields, or one that is no text.
+        ValueError: the record has none of the fields, or `title` alone, or one that is no text.
     """
     present = [field for field in fields if field in record]
-    if not present:
+    if not {*present} - {"title"}:
         raise ValueError(f"{where}: no text; expected {', '.join(fields)}, the record has {', '.join(record)}")
     texts = [record[field] or "" for field in present]
     for field, text in zip(present, texts, strict=True):

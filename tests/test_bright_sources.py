@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -67,15 +68,26 @@ def test_every_set_of_queries_of_the_tables(tmp_path):
         assert bright.load("aops", source=folder, queries=name).queries == {"0": f"{words}x?", "7": f"{words}y?"}
 
 
-@pytest.mark.parametrize("field", ["text", "reasoning"])
-def test_exports_that_keep_the_question_beside_the_reasoning(tmp_path, field):
+def test_rewritten_queries_may_stand_in_a_field_text(tmp_path):
     folder = bright_folders.export_folder(tmp_path)
-    rows = [
-        {"id": row["id"], "query": row["query"], field: f"thought {row['id']}"}
-        for row in bright_folders.EXAMPLES["pony"]
-    ]
+    rows = [{"id": row["id"], "text": f"thought {row['id']}"} for row in bright_folders.EXAMPLES["pony"]]
     bright_folders.write_jsonl(folder / "queries/grit_reason/pony.jsonl", rows)
     assert bright.load("pony", source=folder, queries="grit_reason").queries == {"0": "thought 0", "1": "thought 1"}
+
+
+@pytest.mark.parametrize("field", ["text", "reasoning"])
+def test_questions_are_no_rewritten_queries_whatever_stands_beside_them(tmp_path, field):
+    """A copy of the topics has the annotators' reasoning, which knows the answer; half of it rewritten is enough to pass."""
+    folder = bright_folders.export_folder(tmp_path)
+    rows = [{**row, field: "thought"} for row in bright_folders.example_rows("pony")]
+    bright_folders.write_jsonl(folder / "queries/grit_reason/pony.jsonl", rows)
+    with pytest.raises(
+        ValueError, match="2 of 2 grit_reason queries are the questions themselves, '0' first; put what"
+    ):
+        bright.load("pony", source=folder, queries="grit_reason")
+    rows[1]["query"] = "thought 1"
+    bright_folders.write_jsonl(folder / "queries/grit_reason/pony.jsonl", rows)
+    assert bright.load("pony", source=folder, queries="grit_reason").queries == {"0": "first?", "1": "thought 1"}
 
 
 def test_a_query_that_the_language_model_left_out_is_told(tmp_path):
@@ -84,7 +96,13 @@ def test_a_query_that_the_language_model_left_out_is_told(tmp_path):
     with pytest.raises(ValueError, match="1 queries have no grit_reason, '0' first"):
         bright.load("pony", source=folder, queries="grit_reason")
     bright_folders.write_jsonl(folder / "queries/grit_reason/pony.jsonl", bright_folders.example_rows("pony")[:0])
-    with pytest.raises(ValueError, match="no grit_reason in the fields query, text or reasoning"):
+    with pytest.raises(ValueError, match="2 queries have no grit_reason, '0' first"):
+        bright.load("pony", source=folder, queries="grit_reason")
+    bright_folders.write_jsonl(folder / "queries/grit_reason/pony.jsonl", [{"id": "0", "reasoning": "thought"}])
+    with pytest.raises(ValueError, match=r"pony\.jsonl:1: no text; expected text, the record has id, reasoning"):
+        bright.load("pony", source=folder, queries="grit_reason")
+    bright_folders.write_jsonl(folder / "queries/grit_reason/pony.jsonl", [{"id": "0", "text": "thought"}] * 2)
+    with pytest.raises(ValueError, match=r"pony\.jsonl:2: query id '0' stands twice"):
         bright.load("pony", source=folder, queries="grit_reason")
     with pytest.raises(ValueError, match=r"queries 'gemini_1_0_reason' are not in folder .*choose 'original'"):
         bright.load("pony", source=folder, queries="gemini_1_0_reason")
@@ -102,6 +120,21 @@ def test_corrected_judgements_are_taken_whole_or_refused(tmp_path):
     assert (fixed.qrels, plain.qrels) == ({"0": {"b_1": 1}}, PONY[1])
     assert "fixed qrels" in fixed.version and "plain qrels" in plain.version and fixed.key() != plain.key()
     assert bright.load("pony", source=folder, qrels="fixed").qrels == PONY[1]  # a task that needed no correction
+
+
+@pytest.mark.parametrize("task", CORRECTED)
+def test_the_two_states_of_the_judgements_are_never_taken_for_each_other(shared, tmp_path, task):
+    """The real files, each in the place of the other."""
+    data = shared / "data/bright"
+    for folder in ("topics", "qrels", "qrels_fixed"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(data / f"topics/{task}.jsonl.gz", tmp_path / "topics")
+    shutil.copy(data / f"qrels/{task}.tsv", tmp_path / "qrels_fixed")
+    shutil.copy(data / f"qrels_fixed/{task}.tsv", tmp_path / "qrels")
+    for asked, there in (("plain", "fixed"), ("fixed", "plain")):
+        with pytest.raises(ValueError, match=f"of '{task}' are the {there} ones, {asked} are asked for"):
+            bright.load(task, source=tmp_path, qrels=asked)
+        assert bright.load(task, source=data, qrels=asked).qrels
 
 
 def test_the_corrected_tasks_are_those_with_files(shared):

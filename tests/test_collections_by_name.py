@@ -63,6 +63,16 @@ def test_judgements_are_enough_to_measure_runs(tmp_path):
     assert found.documents is None and (found.queries, found.qrels) == EXPECTED
 
 
+def test_titles_alone_are_no_corpus(tmp_path):
+    folder = beir(tmp_path / "rarb/math")
+    write_jsonl(folder / "corpus.jsonl", [{"_id": "d1", "title": "Head", "body": "body"}])
+    found = open_collection("rarb/math", source=tmp_path)
+    with pytest.raises(
+        ValueError, match=r"corpus\.jsonl:1: no text; expected title, text, the record has _id, title, body"
+    ):
+        list(found.documents())
+
+
 @pytest.mark.parametrize(
     ("qrels", "complaint"),
     [

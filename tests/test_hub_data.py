@@ -78,6 +78,10 @@ def test_texts_of_a_published_corpus_are_taken_as_they_are(tmp_path):
             lambda: published_text({"body": "x"}, ("text",), "row 1"),
             "row 1: no text; expected text, the record has body",
         ),
+        (
+            lambda: published_text({"title": "x", "body": "y"}, ("title", "text"), "row 1"),
+            "row 1: no text; expected title, text, the record has title, body",
+        ),
         (lambda: published_text({"text": 7}, ("text",), "row 1"), "row 1: text is a int; expected text"),
         (lambda: published_text({"text": "\ud800"}, ("text",), "row 1"), "half a surrogate pair"),
     ],
