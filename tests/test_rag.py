@@ -17,8 +17,7 @@ from rader_ir.lm import open_lm
 from rader_ir.lm.steady import Budget
 from rader_ir.problems import Problem, read_answers, read_problems
 from rader_ir.prompts import load_prompts
-from rader_ir.rag import Given, Plan, System, gold, mcnemar, measure, page, texts_of, top, voting, wilson
-from rader_ir.rag.accuracy import holm
+from rader_ir.rag import Given, Plan, System, gold, mcnemar, measure, table, texts_of, top, voting, wilson
 from rader_ir.runs import read_qrels
 from tests.lm_server import MODEL, Fault, LMServer
 from tests.rag_cases import DOCUMENTS, EXCLUDED, PROBLEMS, RUN, rows_of, scripted
@@ -72,12 +71,6 @@ def test_mcnemar_against_all_ways_that_coins_can_fall():
         mcnemar([True], [])
 
 
-def test_holm_by_hand():
-    """Ascending .01 * 4, .02 * 3, .03 * 2 raised to .06, .9 * 1."""
-    assert holm([0.9, 0.02, 0.01, 0.03]) == pytest.approx([0.9, 0.06, 0.04, 0.06])
-    assert holm([]) == [] and holm([0.7, 0.8]) == [1.0, 1.0]
-
-
 def measured(systems, out, *, answer=scripted, fault=lambda body, times: None, problems=PROBLEMS, plan=None, **options):
     """What `measure` gives, and the requests."""
     with LMServer(answer=answer, fault=fault) as server:
@@ -124,9 +117,13 @@ def test_systems_by_hand(tmp_path):
     assert "question without documents" not in told["systems"]["none"]["events"]
     # Asked before already: p5 of run, one; p1, p4, p5, p7 of two; p0, p2, p7 of gold
     assert len(requests) == 8 + 7 + 4 + 5, "equal prompts are asked once"
-    table = (tmp_path / "report.md").read_text().splitlines()
-    assert "| gold | 1 | 1.0 | 7 / 8 | 87.5% | 52.9% to 97.8% | 5 | 0 | 0.188 |" in table
-    assert "| none | 1 | - | 2 / 8 | 25.0% | 7.1% to 59.1% |  |  |  |" in table
+    shown = [" ".join(line.split()) for line in (tmp_path / "report.txt").read_text().splitlines()]
+    assert "gold 1 1.0 7 / 8 0.875 [0.529, 0.978] 5 0 0.1875" in shown
+    assert "none 1 - 2 / 8 0.250 [0.071, 0.591]" in shown
+    assert "**0.875** [0.529, 0.978] |" in (tmp_path / "report.md").read_text()
+    assert r"gold & 1 & 1.0 & 7 / 8 & \textbf{0.875} {[}0.529, 0.978{]} & 5 & 0 & 0.1875 \\" in (
+        (tmp_path / "report.tex").read_text()
+    )
 
 
 def test_a_line_of_answers_tells_all(tmp_path):
@@ -218,7 +215,7 @@ def test_given_answers_vote_and_what_lacks_is_wrong(tmp_path):
     rows = rows_of(tmp_path / "answers" / "trees.jsonl")
     assert [sample["key"] for sample in rows[0]["samples"]] == [4, 9, 11] and rows[0]["prompt"] == "elsewhere"
     assert (
-        "**trees**: Votes of 2 trees. question without votes: 1; vote without answer: 1."
+        "trees: Votes of 2 trees. question without votes: 1; vote without answer: 1."
         in (tmp_path / "report.md").read_text()
     )
 
@@ -319,7 +316,9 @@ def test_bad_work_is_refused(tmp_path, problems, systems, plan, message):
 def test_a_small_p_is_not_shown_as_nothing():
     each = {"questions": 9, "right": 9, "accuracy": 1.0, "low": 0.7, "high": 1.0, "votes": 1, "documents": 0}
     each |= {"events": {}, "notes": [], "against": {"won": 12, "lost": 0, "p_corrected": 2 / 2**12}}
-    assert "| a\\|b | 1 | - | 9 / 9 | 100.0% | 70.0% to 100.0% | 12 | 0 | < 0.001 |" in page({"a|b": each})
+    (row,) = table({"a": each | {"against": {"won": 20, "lost": 0, "p_corrected": 2 / 2**20}}}).rows
+    assert row[-3:] == ("20", "0", "<0.0001") and not row[4].best, "alone it is not the best of anything"
+    assert table({"a": each}).rows[0][-1] == "0.0005"
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")

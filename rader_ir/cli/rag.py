@@ -1,7 +1,7 @@
 """`rader rag`: questions with known answers, asked with and without documents, and the right answers counted.
 
 Systems are `none`, `bm25`, `dense:INDEX`, `run:FILE`, `gold` and `trees:DIR`, each perhaps behind `LABEL=`. The folder holds the
-table (report.md, report.json) and every answer (answers/LABEL.jsonl); the same call on it goes on where a killed one stopped.
+table (report.txt, .md, .tex, .json) and every answer (answers/LABEL.jsonl); the same call goes on where a killed one stopped.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> dict:
     from rader_ir.lm.loops import run as run_loop
     from rader_ir.problems import read_answers, read_problems
     from rader_ir.rag import measure
-    from rader_ir.rag.evaluation import REPLIES, TABLE
+    from rader_ir.rag.evaluation import REPLIES, REPORT
 
     plan = _plan(args)
     problems, left = read_problems(args.problems, known=read_answers(args.answers) if args.answers else None)
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> dict:
     systems = _systems(args, named, problems)
     given = {"lm": lm, "texts": _texts(args, systems), "plan": plan, "left": left, "verbose": not args.quiet}
     told = run_loop(measure(problems, systems, out, **given))
-    print((out / TABLE).read_text(encoding="utf-8"))
+    print((out / REPORT).read_text(encoding="utf-8"), end="")
     used = told["used"]
     ended = {"stopped_by_budget": used["stopped"]} if used["stopped"] else {}
     return {

@@ -7,7 +7,7 @@ synthesis (`rader_ir.equivalence`), and since one of 76 questions is 1.3 points,
 
 from rader_ir.rag.accuracy import Paired, mcnemar, wilson
 from rader_ir.rag.evaluation import Plan, measure
-from rader_ir.rag.report import page, summary
+from rader_ir.rag.report import summary, table
 from rader_ir.rag.systems import Given, System, gold, texts_of, top, voting
 
 __all__ = [
@@ -18,8 +18,8 @@ __all__ = [
     "gold",
     "mcnemar",
     "measure",
-    "page",
     "summary",
+    "table",
     "texts_of",
     "top",
     "voting",

@@ -65,16 +65,3 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> Paired:
     thrown = won + lost
     tail = sum(comb(thrown, heads) for heads in range(min(won, lost) + 1))
     return Paired(won, lost, min(1.0, 2 * tail / 2**thrown))
-
-
-def holm(ps: Sequence[float]) -> list[float]:
-    """Values of p corrected for being several (Holm, 1979): the smallest times their number, the next times one less, and so on.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    corrected, highest = [0.0] * len(ps), 0.0
-    for passed, place in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
-        highest = max(highest, min(1.0, (len(ps) - passed) * ps[place]))
-        corrected[place] = highest
-    return corrected

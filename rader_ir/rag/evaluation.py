@@ -21,10 +21,11 @@ from rader_ir.problems import Problem
 from rader_ir.prompts import Prompt, load_prompts
 from rader_ir.rag.asking import Asked, ask, given
 from rader_ir.rag.marking import Marked, Marker
-from rader_ir.rag.report import page, summary
+from rader_ir.rag.report import summary, table
 from rader_ir.rag.systems import Given, System
+from rader_ir.reports.folder import write_tables
 
-ANSWERS, REPORT, TABLE, REPLIES, USAGE = "answers", "report.json", "report.md", "replies.sqlite", "usage.jsonl"
+ANSWERS, REPORT, REPLIES, USAGE = "answers", "report.txt", "replies.sqlite", "usage.jsonl"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ async def measure(
     left: Sequence[str] = (),
     verbose: bool = False,
 ) -> dict[str, Any]:
-    """Ask, mark and report, in the folder `out`: `answers/LABEL.jsonl`, `report.json`, `report.md`.
+    """Ask, mark and report, in the folder `out`: `answers/LABEL.jsonl`, and `report` as .txt, .md, .tex and .json.
 
     Args:
         problems: of `read_problems`, with answers.
@@ -175,10 +176,7 @@ class _Work:
             "tolerance": self.plan.tolerance,
             "systems": summary(marked, baseline=baseline, notes=notes) if marked else {},
         }
-        with replacing(self.out / REPORT) as file:
-            file.write(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
-        with replacing(self.out / TABLE) as file:
-            file.write(page(told["systems"], about=self._about(systems, marked, left)))
+        write_tables(self.out, [table(told["systems"], about=[*self._about(systems, marked, left)])], told)
         return told
 
     def _about(self, systems, marked, left: Sequence[str]) -> Iterator[str]:

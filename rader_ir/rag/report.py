@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rader_ir.rag.accuracy import holm, mcnemar, wilson
+from rader_ir.rag.accuracy import mcnemar, wilson
 from rader_ir.rag.marking import Marked, events
+from rader_ir.reports.layout import Cell, Table, p_text
+from rader_ir.significance import corrected
 
 _NOTES = (
-    "Interval: Wilson, 95 %. Won, lost: questions that this system alone, and the baseline alone, has right; p: McNemar's exact "
-    "test, two-sided, corrected by Holm for the number of systems. A question without an answer is wrong."
+    "[low, high]: Wilson's 95 % interval. Won, lost: questions that this system alone, and the baseline alone, has right; "
+    "p: McNemar's exact test, two-sided, corrected by Holm for the number of systems. A question without an answer is wrong."
 )
 
 
@@ -37,28 +39,24 @@ def summary(
     told = {label: {**_figures(rows), "notes": list((notes or {}).get(label, ()))} for label, rows in marked.items()}
     others = [label for label in marked if label != baseline]
     pairs = [mcnemar(_right(marked[label]), _right(marked[baseline])) for label in others]
-    corrected = holm([pair.p for pair in pairs])
-    for label, pair, p in zip(others, pairs, corrected, strict=True):
+    adjusted = corrected([pair.p for pair in pairs], method="holm")
+    for label, pair, p in zip(others, pairs, adjusted, strict=True):
         told[label]["against"] = {"baseline": baseline, **vars(pair), "p_corrected": p}
     return told
 
 
-def page(told: Mapping[str, Mapping[str, Any]], *, about: Sequence[str] = ()) -> str:
-    """The report as Markdown.
+def table(told: Mapping[str, Mapping[str, Any]], *, about: Sequence[str] = ()) -> Table:
+    """The report as a table, a row for each system.
 
     Args:
         told: what `summary` gave.
-        about: sentences on the whole, put first.
+        about: sentences on the whole, put before what there is to say of the systems.
     """
-    columns = ("system", "votes", "documents", "right", "accuracy", "95 % interval", "won", "lost", "p")
-    rows = [columns, ("---", *["---:"] * (len(columns) - 1)), *(_row(label, each) for label, each in told.items())]
-    table = [f"| {' | '.join(row)} |" for row in rows]
-    lines = ["# Answers with and without retrieval", "", *(f"{line}\n" for line in about), *table, "", _NOTES]
-    for label, each in told.items():
-        counts = [f"{name}: {times:,}" for name, times in each["events"].items()]
-        if said := [*each["notes"], *([f"{'; '.join(counts)}."] if counts else [])]:
-            lines += ["", f"**{label}**: {' '.join(said)}"]
-    return "\n".join(lines) + "\n"
+    best = max((each["right"] for each in told.values()), default=0)
+    columns = ("system", "votes", "documents", "right", "accuracy", "won", "lost", "p")
+    rows = tuple(_row(label, each, best if len(told) > 1 else None) for label, each in told.items())
+    notes = [*about, _NOTES, *(f"{label}: {' '.join(said)}" for label, each in told.items() if (said := _said(each)))]
+    return Table("Answers with and without retrieval", columns, rows, tuple(notes), digits=3)
 
 
 def _figures(rows: Sequence[Marked]) -> dict[str, Any]:
@@ -84,19 +82,20 @@ def _right(rows: Sequence[Marked]) -> list[bool]:
     return [each.right for each in rows]
 
 
-def _row(label: str, each: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(label: str, each: Mapping[str, Any], best: int | None) -> tuple[Cell | str | None, ...]:
     pair = each.get("against")
     mean = each["documents"] / each["questions"]
     return (
-        label.replace("|", r"\|"),
+        label,
         f"{each['votes']:,}",
         f"{mean:.1f}" if mean else "-",
         f"{each['right']:,} / {each['questions']:,}",
-        f"{each['accuracy']:.1%}",
-        f"{each['low']:.1%} to {each['high']:.1%}",
-        *((str(pair["won"]), str(pair["lost"]), _p(pair["p_corrected"])) if pair else ("", "", "")),
+        Cell(each["accuracy"], each["low"], each["high"], best=each["right"] == best),
+        *((str(pair["won"]), str(pair["lost"]), p_text(pair["p_corrected"])) if pair else (None, None, None)),
     )
 
 
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+def _said(each: Mapping[str, Any]) -> list[str]:
+    """What is to be said of a system: its own notes, and what went wrong how often."""
+    counts = [f"{name}: {times:,}" for name, times in each["events"].items()]
+    return [*each["notes"], *([f"{'; '.join(counts)}."] if counts else [])]

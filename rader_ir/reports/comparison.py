@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 from rader_ir.evaluation import Results, macro_interval
 from rader_ir.reports.averages import AVERAGE, grouped, heading, mean, per_collection
-from rader_ir.reports.layout import Cell, Table
+from rader_ir.reports.layout import Cell, Table, p_text
 from rader_ir.significance import CORRECTIONS, TESTS, corrected, paired_groups
 
 LEVEL = 0.05  # p-values below it are called significant
@@ -96,8 +96,8 @@ def comparison_table(
             one.system,
             heading(one.collection),
             Cell(one.difference, one.low, one.high),
-            _shown(one.p),
-            _shown(one.corrected),
+            p_text(one.p),
+            p_text(one.corrected),
             *(str(count) for count in (one.wins, one.ties, one.losses)),
         )
         for one in comparisons
@@ -136,7 +136,3 @@ def _compared(system: str, collection: str, groups: list[list[float]], test: str
     signs = [(value > 0) - (value < 0) for group in groups for value in group]
     counts = (signs.count(1), signs.count(0), signs.count(-1))
     return Comparison(system, collection, mean(groups), low, high, p, p, *counts)
-
-
-def _shown(p: float) -> str:
-    return f"{p:.4f}" if p >= 0.0001 else "<0.0001"

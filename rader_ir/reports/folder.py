@@ -77,7 +77,7 @@ def write(
     told["comparisons"] = {name: as_json(each) for name, each in compared.items()}
     rivals = [name for name in results if name != baseline] if baseline is not None else []
     pictures = ["bars", *(f"scatter_{name}" for name in _file_names(rivals))]
-    _write_tables(folder, [*tables, *others], told, pictures)
+    write_tables(folder, [*tables, *others], told, pictures=pictures)
     write_csv(results, folder / "per_query.csv")
     for ending in ("png", "svg"):
         kept = {"average": average, "confidence": confidence, "seed": seed}
@@ -116,7 +116,15 @@ def main_tables(
     return [measures_table(values, title=names[0], notes=notes, **options)]
 
 
-def _write_tables(folder: Path, tables: list[Table], told: dict, pictures: list[str]) -> None:
+def write_tables(folder: Path, tables: Sequence[Table], told: Mapping, *, pictures: Sequence[str] = ()) -> None:
+    """Writes tables as report.txt, .md and .tex, and what they tell as report.json.
+
+    Args:
+        folder: that exists.
+        tables: in their order.
+        told: figures for `json.dump`.
+        pictures: names, without ending, of pictures as SVG in the folder, which stand below the tables in Markdown.
+    """
     _write(folder / "report.txt", "\n\n\n".join(table.text() for table in tables) + "\n")
     shown = [f"![{name}]({name}.svg)" for name in pictures]
     _write(folder / "report.md", "\n\n".join([*(table.markdown() for table in tables), *shown]) + "\n")

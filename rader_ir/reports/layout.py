@@ -21,7 +21,7 @@ _LATEX = {
         "]": "{]}",
     },  # a row that begins with [ would be an option of \\
 }
-_NUMBER = re.compile(r"<?[-+]?[\d.,]+%?")
+_NUMBER = re.compile(r"(<?[-+]?[\d.,]+%?|[\d,]+ / [\d,]+|-)")
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,11 @@ class Table:
         if cell.low is None or cell.high is None or cell.brief:
             return figure
         return f"{figure} [{cell.low:.{self.digits}f}, {cell.high:.{self.digits}f}]"
+
+
+def p_text(p: float) -> str:
+    """A p-value as tables show it: four decimals, and a small one never as nothing."""
+    return f"{p:.4f}" if p >= 0.0001 else "<0.0001"
 
 
 def escaped(text: str) -> str:
