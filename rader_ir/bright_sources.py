@@ -20,6 +20,7 @@ from rader_ir.corpus import (
     load_irds,
 )
 from rader_ir.hub_data import (
+    check_count,
     count_rows,
     fetch_tables,
     find_table,
@@ -117,7 +118,8 @@ def from_hub(task: str, *, queries: str, long: bool, revision: str | None, expec
     tables = [f"{FOLDERS[name]}/{task}" for name in dict.fromkeys(("original", queries))]
     folder = fetch_tables(REPOSITORY, *tables, revision=revision or REVISION)
     split = _from_tables(folder, task, queries=queries, long=long)
-    _check_count(task, "queries", len(split.queries), revision, expected)
+    if revision is None:
+        check_count(task, "queries", len(split.queries), expected, repository=REPOSITORY, revision=REVISION)
     return split
 
 
@@ -128,8 +130,8 @@ def hub_documents(task: str, *, long: bool, revision: str | None, expected: int 
         table = _document_tables(task, long)[0]
         paths = find_table(fetch_tables(REPOSITORY, table, revision=revision or REVISION), table)
         count = count_rows(paths)
-        if expected is not None and count is not None:
-            _check_count(task, "documents", count, revision, expected)
+        if revision is None and expected is not None and count is not None:
+            check_count(task, "documents", count, expected, repository=REPOSITORY, revision=REVISION)
         return read_corpus(paths, DOC_ID_FIELDS, _TEXT_FIELDS)
 
     return documents
@@ -137,14 +139,6 @@ def hub_documents(task: str, *, long: bool, revision: str | None, expected: int 
 
 def _document_tables(task: str, long: bool) -> tuple[str, ...]:
     return (f"long_documents/{task}", f"documents_long/{task}") if long else (f"documents/{task}",)
-
-
-def _check_count(task: str, what: str, count: int, revision: str | None, expected: int) -> None:
-    if revision is None and count != expected:
-        raise ValueError(
-            f"task {task!r} has {count} {what} at revision {REVISION} of {REPOSITORY}; published figures are measured with "
-            f"{expected}. Name the revision if you mean this one"
-        )
 
 
 def _irds_file(task: str, queries: str) -> Path:

@@ -15,15 +15,10 @@ from glob import escape
 from pathlib import Path
 
 from rader_ir.checkpoint_folders import read_json
-from rader_ir.collection import Collection
+from rader_ir.collection import Collection, short
 from rader_ir.evaluation import missing_queries, per_query, remarks
 from rader_ir.files import replacing
 from rader_ir.runs import Run, read_run
-
-
-def short(name: str) -> str:
-    """The last part of a collection's name, which its files and columns go by: "bright/pony" -> "pony"."""
-    return name.rpartition("/")[2]
 
 
 @dataclass(frozen=True)

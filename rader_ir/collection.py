@@ -12,6 +12,11 @@ from dataclasses import dataclass, field
 from rader_ir.runs import Qrels
 
 
+def short(name: str) -> str:
+    """The last part of a collection's name, which its files and columns go by: "bright/pony" -> "pony"."""
+    return name.rpartition("/")[2]
+
+
 @dataclass(frozen=True)
 class Collection:
     """What a system needs to be run and measured.

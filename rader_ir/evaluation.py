@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from rader_ir.runs import Qrels, Run, check_finite
+from rader_ir.runs import Qrels, Run, check_finite, some
 
 Values = dict[str, dict[str, float]]  # {measure: {query_id: value}}
 Results = dict[str, dict[str, Values]]  # {system: {collection: values}}
@@ -137,14 +137,10 @@ def _places(scores: Mapping[str, float]) -> dict[str, float]:
 def _check_they_meet(run: Run, qrels: Qrels) -> None:
     advice = "take the judgements of this run's collection and variant"
     if not run.keys() & qrels.keys():
-        both = f"{_some(run)} in the run, {_some(qrels)} in the qrels"
+        both = f"{some(run)} in the run, {some(qrels)} in the qrels"
         raise ValueError(f"run and qrels have no query in common: {both}; {advice}")
     judged = {doc_id for relevances in qrels.values() for doc_id in relevances}
     lists = [scores for query_id, scores in run.items() if query_id in qrels and scores]
     if not any(doc_id in judged for scores in lists for doc_id in scores):
-        both = f"{_some(lists[0] if lists else ())} in the run, {_some(judged)} in the qrels"
+        both = f"{some(lists[0] if lists else ())} in the run, {some(judged)} in the qrels"
         raise ValueError(f"no document of the run is judged: {both}; {advice}")
-
-
-def _some(ids: Iterable[str]) -> str:
-    return ", ".join(map(repr, sorted(ids)[:3])) or "none"

@@ -13,8 +13,8 @@ from glob import escape
 from hashlib import sha256
 from pathlib import Path
 
-from rader_ir.cells import Cell, short
-from rader_ir.collection import Collection
+from rader_ir.cells import Cell
+from rader_ir.collection import Collection, short
 from rader_ir.evaluation import Results, evaluate
 from rader_ir.pipeline_runs import Task, facts, given_run, make
 from rader_ir.pipelines import RESERVED, System

@@ -10,7 +10,7 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -33,6 +33,19 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 def read_text(path: str | Path) -> str:
     """The whole text of a UTF-8 file, with the errors of `numbered_lines`."""
     return "\n".join(line for _, line in _lines(path))
+
+
+def find_file(folder: str | Path, name: str, endings: Sequence[str]) -> Path | None:
+    """The file `name` + one of the endings, perhaps packed as .gz, or None.
+
+    Raises:
+        ValueError: the folder has several.
+    """
+    paths = [Path(folder, f"{name}{ending}{packed}") for ending in endings for packed in ("", ".gz")]
+    there = [path for path in paths if path.is_file()]
+    if len(there) > 1:
+        raise ValueError(f"{folder} holds {' and '.join(path.name for path in there)}; keep one of them")
+    return there[0] if there else None
 
 
 def _lines(path) -> Iterator[tuple[int, str]]:

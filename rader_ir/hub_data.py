@@ -62,6 +62,15 @@ def count_rows(paths: Iterable[Path]) -> int | None:
     return sum(_open(path).metadata.num_rows for path in paths)
 
 
+def check_count(task: str, what: str, count: int, expected: int, *, repository: str, revision: str) -> None:
+    """Raise ValueError where a pinned revision of a data set has not the `count` of published figures."""
+    if count != expected:
+        raise ValueError(
+            f"task {task!r} has {count} {what} at revision {revision} of {repository}; published figures are measured with "
+            f"{expected}. Name the revision if you mean this one"
+        )
+
+
 def read_corpus(
     paths: Iterable[Path], id_fields: Sequence[str], text_fields: Sequence[str]
 ) -> Iterator[tuple[str, str]]:

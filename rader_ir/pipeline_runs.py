@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rader_ir import bright
-from rader_ir.collection import Collection
+from rader_ir.collection import Collection, short
+from rader_ir.files import find_file
 from rader_ir.fusion import PUBLISHED, interpolate, published_setting
 from rader_ir.pipelines import BM25, System
 from rader_ir.rerank_file import GROUP_SIZE, GROUP_SIZES, rerank_file
-from rader_ir.runs import Run, ranked, read_run, without, write_run
+from rader_ir.runs import RUN_ENDINGS, Run, ranked, read_run, without, write_run
 from rader_ir.shelf import Shelf
-
-_RUN_ENDINGS = (".trec", ".trec.gz", ".json", ".json.gz")
 
 
 @dataclass(frozen=True)
@@ -76,13 +75,13 @@ def given_run(folder: str | Path, collection: Collection) -> Path:
         FileNotFoundError: none is there.
         ValueError: several are.
     """
-    stem = collection.name.rpartition("/")[2]
-    there = [path for ending in _RUN_ENDINGS if (path := Path(folder) / f"{stem}{ending}").is_file()]
-    if len(there) > 1:
-        raise ValueError(f"{folder} holds {' and '.join(path.name for path in there)}; keep one run of {stem}")
-    if not there:
-        raise FileNotFoundError(f"{folder} holds no run of {stem}; expected {stem}.trec, .trec.gz, .json or .json.gz")
-    return there[0]
+    name = short(collection.name)
+    path = find_file(folder, name, RUN_ENDINGS)
+    if path is None:
+        raise FileNotFoundError(
+            f"{folder} holds no run of {name}; expected {name}{', '.join(RUN_ENDINGS)}, or packed as .gz"
+        )
+    return path
 
 
 def _bm25_facts(system: System, task: Task) -> dict:

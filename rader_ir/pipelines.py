@@ -2,7 +2,7 @@
 
 `bm25` and `bm25-bright`; `dense:CHECKPOINT`; `hybrid:CHECKPOINT`, which is RaDeR's published fusion of the dense run with
 query-weighted BM25 (arXiv:2505.18405), its setting by the task; `rerank:SYSTEM:CHECKPOINT` over a first stage;
-`run:FOLDER`, files TASK.trec[.gz] or TASK.json[.gz]. CHECKPOINT may end in @REVISION, and `LABEL=` before any gives it a name.
+`run:FOLDER`, files TASK.trec, .run, .txt or .json, .gz too. CHECKPOINT may end in @REVISION, and `LABEL=` before any names it.
 How each makes its run is `rader_ir.pipeline_runs`.
 """
 
@@ -120,7 +120,7 @@ def _label(label: str) -> str:
 def _runs(folder: str) -> System:
     if not Path(folder).is_dir():
         raise FileNotFoundError(
-            f"run:{folder} names no folder; give one with TASK.trec, TASK.trec.gz or TASK.json files"
+            f"run:{folder} names no folder; give one with files TASK.trec, .run, .txt or .json (.gz too)"
         )
     return System(Path(folder).resolve().name, "run", folder=str(Path(folder).absolute()))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rader_ir.collection import Collection
-from rader_ir.hub_data import fetch_tables
+from rader_ir.hub_data import check_count, fetch_tables
 from rader_ir.mteb_layout import CORPUS, QRELS, QUERIES, count_texts, has_texts, read_judged, read_texts
 
 
@@ -76,7 +76,7 @@ def collection(
     folder = fetch_tables(known.repository, QUERIES, QRELS, revision=used) if hub else Path(source)
     queries, qrels = read_judged(folder)
     if pinned:
-        _check_count(task, "queries", len(queries), known.queries)
+        check_count(task, "queries", len(queries), known.queries, repository=known.repository, revision=used)
     documents = partial(read_texts, folder) if not hub and has_texts(folder) else None
     odd = "" if len(queries) == known.queries else f", {len(queries)} queries instead of {known.queries}"
     return Collection(
@@ -94,19 +94,12 @@ _instruction = instruction  # `collection` has an argument of that name
 
 
 def _hub_documents(task: str, revision: str, pinned: bool):
-    folder = fetch_tables(TASKS[task].repository, CORPUS, revision=revision)
+    known = TASKS[task]
+    folder = fetch_tables(known.repository, CORPUS, revision=revision)
     count = count_texts(folder)
     if pinned and count is not None:
-        _check_count(task, "documents", count, TASKS[task].documents)
+        check_count(task, "documents", count, known.documents, repository=known.repository, revision=revision)
     return read_texts(folder)
-
-
-def _check_count(task: str, what: str, count: int, expected: int) -> None:
-    if count != expected:
-        raise ValueError(
-            f"task {task!r} has {count} {what} at revision {TASKS[task].revision} of {TASKS[task].repository}; published "
-            f"figures are measured with {expected}. Name the revision if you mean this one"
-        )
 
 
 def _task(task: str) -> Task:

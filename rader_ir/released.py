@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from rader_ir.bright import TASKS
 from rader_ir.evaluation import per_query
+from rader_ir.files import find_file
 from rader_ir.fusion import PUBLISHED, interpolate
-from rader_ir.reproduce import Check, checked_table, compare, find_file, judgements, read_expected, rounding
+from rader_ir.reproduce import Check, checked_table, compare, judgements, read_expected, rounding
 from rader_ir.runs import Qrels, Run, read_run
 
 PACKED = (".json", "")  # the file of query scores is JSON under a name without an ending

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rader_ir.evaluation import evaluate
-from rader_ir.files import read_text
-from rader_ir.runs import Qrels, Run, read_qrels, read_run
+from rader_ir.files import find_file, read_text
+from rader_ir.runs import RUN_ENDINGS, Qrels, Run, read_qrels, read_run
 
 MEAN = "mean"  # of a table: figures of the plain mean over its collections
-RUNS = (".trec", ".json", ".run", ".txt")
 QRELS = (".tsv", ".qrels", ".txt")
 SHOWN = 20  # figures that differ, in a report
 
@@ -77,12 +76,12 @@ def check_table(
         Checks in the table's order; a collection without a run has no figures found, and then the mean has none either.
 
     Raises:
-        ValueError: a mean of a measure that a collection lacks, an unknown measure, a broken file, a run and judgements that
-            do not meet.
+        ValueError: a mean of a measure that a collection lacks, an unknown measure, a broken file, two of one name, a run and
+            judgements that do not meet.
         FileNotFoundError: no run of the table is there, or one is there without its judgements.
     """
     collections = {name: figures for name, figures in table.items() if name != MEAN}
-    paths = {name: find_file(runs, name, RUNS) for name in collections}
+    paths = {name: find_file(runs, name, RUN_ENDINGS) for name in collections}
     if not any(paths.values()):
         raise FileNotFoundError(
             f"{runs}: none of the runs {', '.join(collections)} is there, as NAME.trec or NAME.json"
@@ -139,12 +138,6 @@ def checked_table(content: Mapping, path: str | Path) -> dict[str, dict[str, flo
     if not content.keys() - {MEAN}:
         raise ValueError(f"{path}: no collection to measure; expected {{collection: {{measure: figure}}}}")
     return dict(content)
-
-
-def find_file(folder: str | Path, name: str, endings: Sequence[str]) -> Path | None:
-    """The file `name` + an ending, packed or not, or None; the first of `endings` that is there."""
-    paths = [Path(folder) / f"{name}{ending}{packed}" for ending in endings for packed in ("", ".gz")]
-    return next((path for path in paths if path.is_file()), None)
 
 
 def judgements(folder: str | Path, name: str) -> Qrels:

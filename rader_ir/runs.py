@@ -16,6 +16,7 @@ from rader_ir.files import numbered_lines, read_text, replacing
 Run = dict[str, dict[str, float]]
 Qrels = dict[str, dict[str, int]]
 
+RUN_ENDINGS = (".trec", ".run", ".txt", ".json")  # of files of runs; .gz may follow
 _RUN_FIELDS = "query_id Q0 doc_id rank score tag"
 _QRELS_FIELDS = "query_id 0 doc_id relevance"
 # Between ASCII blanks; the doc_id, third, may itself hold blanks, as some of BRIGHT's stackoverflow do.
@@ -141,6 +142,11 @@ def check_finite(run: Mapping[str, Mapping[str, float]]) -> None:
         if not all(map(math.isfinite, scores.values())):
             doc_id, score = next(row for row in scores.items() if not math.isfinite(row[1]))
             raise ValueError(f"query {query_id!r}, document {doc_id!r}: score {score!r} is not a finite number")
+
+
+def some(ids: Iterable[str]) -> str:
+    """The first three of some ids by name, for a message; "none" of none."""
+    return ", ".join(map(repr, sorted(ids)[:3])) or "none"
 
 
 def _is_json(path) -> bool:

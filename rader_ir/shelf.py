@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from rader_ir.bm25 import BM25
+from rader_ir.collection import short
 from rader_ir.index import Index
 from rader_ir.index_writer import build_index
 
@@ -49,7 +50,7 @@ class Shelf:
         """Where the indexes of these documents are, whichever collection they were made for; reads the documents once."""
         digest, _ = self._told
         there = sorted(self.folder.glob(f"*-{digest}"))
-        return there[0] if there else self.folder / f"{self.name.rpartition('/')[2]}-{digest}"
+        return there[0] if there else self.folder / f"{short(self.name)}-{digest}"
 
     def dense(self, encoder) -> Index:
         """The index of the vectors that the encoder makes; goes on with a half-written one.

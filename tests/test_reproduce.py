@@ -131,6 +131,7 @@ def test_a_report_ends_after_the_farthest():
         (lambda: write({"one": {"Goodness": 0.5}}), "runs/one.trec: measures ['Goodness'] hold an unknown one"),
         (lambda: write({"three": {"RR": 0.5}}), "runs: none of the runs three is there"),
         (lambda: write({"one": {"RR": 0.5}, "mean": {"AP": 0.5}}), "a mean of AP, but one has no figure of it"),
+        (lambda: Path("runs/one.run").write_text("q Q0 a 1 1.0 t\n"), "runs holds one.trec and one.run; keep one of them"),
         (lambda: Path("qrels/one.tsv").unlink(), "qrels: no judgements of one; expected one.tsv"),
         (lambda: Path("qrels/one.tsv").write_text("p\t0\ta\t1\n"), "runs/one.trec: run and qrels have no query in common"),
         (lambda: Path("runs/one.trec").write_text("q Q0 x 1 nan t\n"), "runs/one.trec:1: score 'nan'"),

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable
 
 from rader_ir.cli import options
 from rader_ir.collection import Collection
+from rader_ir.pipelines import FIRST
 from rader_ir.significance import CORRECTIONS, TESTS
-
-FIRST = "bm25-bright"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="[LABEL=]NAME",
         help="bm25, bm25-bright, dense:CHECKPOINT, hybrid:CHECKPOINT, rerank:SYSTEM:CHECKPOINT (SYSTEM is rader, "
-        "biencoder or icr), run:FOLDER with TASK.trec[.gz] or TASK.json[.gz] files; a CHECKPOINT may end in @REVISION",
+        "biencoder or icr), run:FOLDER with files TASK.trec, .run, .txt or .json (.gz too); a CHECKPOINT may end in @REVISION",
     )
     group.add_argument(
         "--first", default=FIRST, metavar="NAME", help="what rerankers rerank: a name or a LABEL (default: %(default)s)"

@@ -5,8 +5,11 @@ As with `options`, a flag has one name, one meaning and one default everywhere, 
 
 import argparse
 import os
+import sys
 
 from rader_ir.cli import options
+
+SHOWN = 10  # problems left out that are told of one by one
 
 
 def add_lm(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -45,6 +48,16 @@ async def look(lm) -> None:
     if hasattr(lm, "check"):
         async with lm:
             pass
+
+
+def tell_left_out(left: list[str], *, verb: str, quiet: bool) -> None:
+    """Which problems are left out, on stderr, the first of them one by one; the report has all."""
+    if quiet:
+        return
+    for line in left[:SHOWN]:
+        print(f"rader {verb}: left out: {line}", file=sys.stderr)
+    if len(left) > SHOWN:
+        print(f"rader {verb}: left out: {len(left) - SHOWN} more; report.json lists them", file=sys.stderr)
 
 
 def budget(args: argparse.Namespace):

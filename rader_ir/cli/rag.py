@@ -6,7 +6,6 @@ table (report.txt, .md, .tex, .json) and every answer (answers/LABEL.jsonl); the
 
 import argparse
 import asyncio
-import sys
 from pathlib import Path
 
 from rader_ir.cli import lm_options, options
@@ -15,7 +14,6 @@ from rader_ir.corpus import read_documents
 from rader_ir.runs import read_qrels, read_run
 
 LIBRARIES = ("aiohttp", "math_verify")  # of the extra `lm`
-SHOWN = 5  # problems left out that are told of one by one
 PLAIN, WITH_PLACE = ("none", "bm25", "gold"), ("dense", "run", "trees")
 KNOWN = "none, bm25, gold, dense:INDEX, run:FILE, trees:DIR"
 
@@ -68,7 +66,7 @@ def run(args: argparse.Namespace) -> dict:
 
     plan = _plan(args)
     problems, left = read_problems(args.problems, known=read_answers(args.answers) if args.answers else None)
-    _tell(left, args)
+    lm_options.tell_left_out(left, verb="rag", quiet=args.quiet)
     lm = _model(args, out / REPLIES) if asking else None
     systems = _systems(args, named, problems)
     given = {"lm": lm, "texts": _texts(args, systems), "plan": plan, "left": left, "verbose": not args.quiet}
@@ -183,13 +181,3 @@ def _texts(args: argparse.Namespace, systems) -> dict[str, str]:
 
     shown = any(getattr(system, "documents", None) for system in systems)
     return texts_of(read_documents(args.corpus, fields=args.fields), systems) if shown else {}
-
-
-def _tell(left: list[str], args: argparse.Namespace) -> None:
-    """Which questions are left out, on stderr; the report has all."""
-    if args.quiet:
-        return
-    for line in left[:SHOWN]:
-        print(f"rader rag: left out: {line}", file=sys.stderr)
-    if len(left) > SHOWN:
-        print(f"rader rag: left out: {len(left) - SHOWN} more; report.json lists them", file=sys.stderr)

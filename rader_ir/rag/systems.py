@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rader_ir.problems import Problem
-from rader_ir.runs import ranked, without
+from rader_ir.runs import ranked, some, without
 
 _LABEL = re.compile(r"[\w+-][\w.+ @-]*")
 
@@ -83,7 +83,7 @@ def top(
     """
     wanted = [problem.problem_id for problem in problems]
     if not run.keys() & set(wanted):
-        raise ValueError(f"the run has {_some(run)}, the problems are {_some(wanted)}; give a run of these questions")
+        raise ValueError(f"the run has {some(run)}, the problems are {some(wanted)}; give a run of these questions")
     kept = without(run, excluded or {})
     return {problem_id: [doc_id for doc_id, _ in ranked(kept.get(problem_id, {}), k)] for problem_id in wanted}
 
@@ -131,7 +131,3 @@ def texts_of(documents: Iterable[tuple[str, str]], systems: Iterable[System | Gi
 def _shown(system: System | Given) -> list[str]:
     lists = getattr(system, "documents", None) or {}
     return [doc_id for doc_ids in lists.values() for doc_id in doc_ids]
-
-
-def _some(ids: Iterable[str]) -> str:
-    return ", ".join(map(repr, sorted(ids)[:3])) or "empty"

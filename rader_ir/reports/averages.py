@@ -10,6 +10,7 @@ from rader_ir.evaluation import Results
 
 AVERAGE = "average"  # stands for a collection's name where figures are of all of them
 AVERAGES = ("macro", "micro")
+EQUAL = 1e-12  # differences up to it are nothing but rounding
 _HEADINGS = {  # as the papers on BRIGHT head their columns
     "biology": "Bio.",
     "earth_science": "Earth.",

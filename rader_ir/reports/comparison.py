@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from rader_ir.evaluation import Results, macro_interval
-from rader_ir.reports.averages import AVERAGE, grouped, heading, mean, per_collection
+from rader_ir.reports.averages import AVERAGE, EQUAL, grouped, heading, mean, per_collection
 from rader_ir.reports.layout import Cell, Table, p_text
 from rader_ir.significance import CORRECTIONS, TESTS, corrected, paired_groups
 
 LEVEL = 0.05  # p-values below it are called significant
-_EQUAL = 1e-12  # differences that are nothing but rounding
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def _differences(before: dict, after: dict, system: str, collection: str) -> lis
             "measure both with the same judgements"
         )
     differences = [after[query_id] - before[query_id] for query_id in before]
-    return [0.0 if abs(difference) <= _EQUAL else difference for difference in differences]
+    return [0.0 if abs(difference) <= EQUAL else difference for difference in differences]
 
 
 def _compared(system: str, collection: str, groups: list[list[float]], test: str, confidence: float, seed: int):

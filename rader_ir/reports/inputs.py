@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rader_ir.evaluation import Results, per_query, remarks
 from rader_ir.reports.averages import heading, in_order
-from rader_ir.runs import Qrels, Run, read_qrels, read_run, without
+from rader_ir.runs import RUN_ENDINGS, Qrels, Run, read_qrels, read_run, without
 
-ENDINGS = (".trec", ".run", ".json", ".jsonl", ".tsv", ".txt", ".qrels")  # .gz may follow
+ENDINGS = (*RUN_ENDINGS, ".jsonl", ".tsv", ".qrels")  # .gz may follow
 
 
 def name_of(path: str | Path) -> str:

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from rader_ir.evaluation import Results
 from rader_ir.files import replacing
-from rader_ir.reports.averages import heading, per_collection
+from rader_ir.reports.averages import EQUAL, heading, per_collection
 from rader_ir.runs import Qrels, Run, ranked
 
 Texts = Mapping[str, str] | Callable[[], Iterable[tuple[str, str]]]  # {doc_id: text}, or opens (doc_id, text) pairs
 
-_EQUAL = 1e-12  # differences that are nothing but rounding
 _SHOWN = 3  # documents of each list
 _QUERY_LETTERS, _DOCUMENT_LETTERS = 1500, 300
 
@@ -72,8 +71,8 @@ def wins_and_losses(
         if query_id in before[name]
     ]
     ordered = sorted(both, key=lambda row: (-row[0], row[1], row[2]))
-    wins = [row for row in ordered if row[0] > _EQUAL]
-    losses = [row for row in reversed(ordered) if row[0] < -_EQUAL]
+    wins = [row for row in ordered if row[0] > EQUAL]
+    losses = [row for row in reversed(ordered) if row[0] < -EQUAL]
     shown = {row[1:] for row in wins[:count] + losses[:count]}
     lists = {name: _lists(runs or {}, name, shown) for name in (system, baseline)}
     texts = _texts(documents or {}, lists, qrels or {}, shown)

@@ -16,11 +16,10 @@ from matplotlib.figure import Figure
 
 from rader_ir.evaluation import Results, macro_interval
 from rader_ir.files import replacing_bytes
-from rader_ir.reports.averages import AVERAGE, collections_of, grouped, heading, mean, per_collection
+from rader_ir.reports.averages import AVERAGE, EQUAL, collections_of, grouped, heading, mean, per_collection
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F")
 HATCHES = ("", "//", "..", "xx")
-_EQUAL = 1e-12
 _STYLE = {"svg.hashsalt": "rader", "svg.fonttype": "none", "font.size": 10, "axes.spines.top": False}
 _STYLE |= {"axes.spines.right": False, "hatch.linewidth": 0.6}
 
@@ -107,7 +106,7 @@ def scatter(results: Results, measure: str, system: str, baseline: str, path: st
     sides = {"won": [], "tied": [], "lost": []}
     for pair in pairs:
         difference = pair[1] - pair[0]
-        sides["won" if difference > _EQUAL else "lost" if difference < -_EQUAL else "tied"].append(pair)
+        sides["won" if difference > EQUAL else "lost" if difference < -EQUAL else "tied"].append(pair)
     for (side, dots), colour, marker in zip(sides.items(), ("#0072B2", "0.45", "#D55E00"), "^os", strict=True):
         counts = sorted(Counter(dots).items())
         horizontal, vertical = ([dot[axis] for dot, _ in counts] for axis in (0, 1))
