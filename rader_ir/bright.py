@@ -110,6 +110,7 @@ def collection(
         qrels=split.qrels,
         excluded=split.excluded,
         documents=_documents(task, source, long, revision),
+        corpus=None if source in ("irds", "hub") else bright_sources.folder_corpus(Path(source), task, long=long),
         instruction=_instruction(task, long=long) if instruction else "",
         measures=("R@1", *MEASURES) if long else MEASURES,
         version=_version(task, source, queries, qrels, revision, len(split.queries)),

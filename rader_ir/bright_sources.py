@@ -8,6 +8,7 @@ and in one folder for each language model whose reasoning took the place of the 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from rader_ir.corpus import (
     excluded_in_qrels,
     load_irds,
 )
+from rader_ir.files import digest_of
 from rader_ir.hub_data import (
     check_count,
     count_rows,
@@ -100,11 +102,14 @@ def from_folder(folder: Path, task: str, *, queries: str, long: bool, fixed: boo
 
 def folder_documents(folder: Path, task: str, *, long: bool) -> Documents | None:
     """How to open the documents of a task that a folder has, None where it has none."""
-    try:
-        paths = find_table(folder, *_document_tables(task, long))
-    except FileNotFoundError:
-        return None
-    return lambda: read_corpus(paths, DOC_ID_FIELDS, _TEXT_FIELDS)
+    paths = _document_files(folder, task, long)
+    return partial(read_corpus, paths, DOC_ID_FIELDS, _TEXT_FIELDS) if paths else None
+
+
+def folder_corpus(folder: Path, task: str, *, long: bool) -> Callable[[], str] | None:
+    """What gives a digest of these documents' files, None where there are none."""
+    paths = _document_files(folder, task, long)
+    return partial(digest_of, paths) if paths else None
 
 
 def from_hub(task: str, *, queries: str, long: bool, revision: str | None, expected: int) -> Split:
@@ -135,6 +140,13 @@ def hub_documents(task: str, *, long: bool, revision: str | None, expected: int 
         return read_corpus(paths, DOC_ID_FIELDS, _TEXT_FIELDS)
 
     return documents
+
+
+def _document_files(folder: Path, task: str, long: bool) -> list[Path]:
+    try:
+        return find_table(folder, *_document_tables(task, long))
+    except FileNotFoundError:
+        return []
 
 
 def _document_tables(task: str, long: bool) -> tuple[str, ...]:

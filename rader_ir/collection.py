@@ -27,6 +27,7 @@ class Collection:
         qrels: {query_id: {doc_id: relevance}}.
         excluded: {query_id: doc_ids} that must leave a list before it is cut.
         documents: opens the corpus, as an iterator of (doc_id, text); None where only runs can be measured.
+        corpus: a digest of the files that `documents` reads, for documents that may change; None where the version fixes them.
         instruction: put before each query by models that were trained with one, letter for letter.
         measures: of ir_measures, as papers report this collection, the leading one first.
         version: revision and variant of queries and judgements, in words; part of what results are kept by.
@@ -38,6 +39,7 @@ class Collection:
     qrels: Qrels
     excluded: dict[str, frozenset[str]] = field(default_factory=dict)
     documents: Callable[[], Iterator[tuple[str, str]]] | None = None
+    corpus: Callable[[], str] | None = None
     instruction: str = ""
     measures: tuple[str, ...] = ("nDCG@10",)
     version: str = ""

@@ -156,7 +156,9 @@ class _Cells:
     def finished(self, system: System, depth: int) -> tuple[Cell, bool]:
         """The finished cell of a system at a depth, and whether it was made now."""
         task = self._task(depth)
-        cell = Cell(self._folder(system, depth), self.collection, {**self.about, **facts(system, task)})
+        reads = any(one.kind != "run" for one in system.within())
+        about = {**self.about, **(self._documents if reads else {}), **facts(system, task)}
+        cell = Cell(self._folder(system, depth), self.collection, about)
         if cell.finished():
             return cell, False
         cell.finish(lambda path: make(system, task, path), self.measures)
@@ -196,6 +198,11 @@ class _Cells:
                     return self.experiment.out / asked.label
         told = sha256(repr(replace(system, label="")).encode()).hexdigest()[:8]
         return self.experiment.out / RESERVED[1] / f"{system.label}-{depth}-{told}"
+
+    @cached_property
+    def _documents(self) -> dict[str, str]:
+        """What the key of a system that reads documents says of them; those that a version fixes need no word."""
+        return {"documents": self.collection.corpus()} if self.collection.corpus is not None else {}
 
     @cached_property
     def _asked(self) -> Mapping[str, str]:

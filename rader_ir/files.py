@@ -7,10 +7,11 @@ file, or none.
 """
 
 import gzip
+import hashlib
 import io
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -46,6 +47,15 @@ def find_file(folder: str | Path, name: str, endings: Sequence[str]) -> Path | N
     if len(there) > 1:
         raise ValueError(f"{folder} holds {' and '.join(path.name for path in there)}; keep one of them")
     return there[0] if there else None
+
+
+def digest_of(paths: Iterable[str | Path]) -> str:
+    """A digest (16 hexadecimal digits) of the bytes of files, in their order; names and places do not count."""
+    whole = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()[:16]
 
 
 def _lines(path) -> Iterator[tuple[int, str]]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from rader_ir.bright_sources import irds_documents
 from rader_ir.collection import Collection
 from rader_ir.corpus import load_irds
-from rader_ir.mteb_layout import has_texts, read_judged, read_texts
+from rader_ir.mteb_layout import has_texts, read_judged, read_texts, texts_digest
 from rader_ir.runs import Qrels
 
 
@@ -60,16 +60,19 @@ def collection(name: str, *, source: str | Path = "irds") -> Collection:
     if source == "irds":
         dataset = dataset_of(name)
         queries, qrels = _judged_in_irds(dataset)
-        documents, version = partial(irds_documents, dataset), f"ir_datasets {dataset}"
+        documents, corpus, version = partial(irds_documents, dataset), None, f"ir_datasets {dataset}"
     else:
         queries, qrels = read_judged(source)
-        documents, version = partial(read_texts, source) if has_texts(source) else None, "folder"
+        there = has_texts(source)
+        documents, corpus = (partial(each, source) if there else None for each in (read_texts, texts_digest))
+        version = "folder"
     return Collection(
         name=name,
         queries=queries,
         qrels=qrels,
         excluded={query_id: frozenset({query_id}) for query_id in queries} if protocol.without_itself else {},
         documents=documents,
+        corpus=corpus,
         measures=protocol.measures,
         version=version,
         max_query_length=protocol.max_query_length,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rader_ir.corpus import DOC_ID_FIELDS, QUERY_ID_FIELDS
+from rader_ir.files import digest_of
 from rader_ir.hub_data import count_rows, find_table, published_id, published_text, read_corpus, read_table
 from rader_ir.runs import Qrels, read_qrels
 
@@ -50,6 +51,11 @@ def has_texts(folder: str | Path) -> bool:
         return bool(find_table(folder, *CORPUS))
     except FileNotFoundError:
         return False
+
+
+def texts_digest(folder: str | Path) -> str:
+    """A digest of the files of a folder's corpus."""
+    return digest_of(find_table(folder, *CORPUS))
 
 
 def count_texts(folder: str | Path) -> int | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from rader_ir.collection import Collection
 from rader_ir.hub_data import check_count, fetch_tables
-from rader_ir.mteb_layout import CORPUS, QRELS, QUERIES, count_texts, has_texts, read_judged, read_texts
+from rader_ir.mteb_layout import CORPUS, QRELS, QUERIES, count_texts, has_texts, read_judged, read_texts, texts_digest
 
 
 class Task(NamedTuple):
@@ -77,13 +77,14 @@ def collection(
     queries, qrels = read_judged(folder)
     if pinned:
         check_count(task, "queries", len(queries), known.queries, repository=known.repository, revision=used)
-    documents = partial(read_texts, folder) if not hub and has_texts(folder) else None
+    here = not hub and has_texts(folder)
     odd = "" if len(queries) == known.queries else f", {len(queries)} queries instead of {known.queries}"
     return Collection(
         name=f"rarb/{task}",
         queries=queries,
         qrels=qrels,
-        documents=partial(_hub_documents, task, used, pinned) if hub else documents,
+        documents=partial(_hub_documents, task, used, pinned) if hub else partial(read_texts, folder) if here else None,
+        corpus=partial(texts_digest, folder) if here else None,
         instruction=_instruction(task) if instruction else "",
         measures=MEASURES,
         version=(f"hub {used}" if hub else "folder") + odd,

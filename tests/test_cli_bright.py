@@ -80,6 +80,20 @@ def test_the_table_holds_what_the_engines_find(data, tiny_bert, capsys):
     assert (figures()["made"], figures()["kept"]) == (0, 4) and capsys.readouterr().out == shown
 
 
+def test_documents_that_change_in_the_folder_are_searched_again(data):
+    """d4 takes the words of the first question, which it is the best document for then; a run that is given stays."""
+    assert rader("bright --data data --splits pony --systems bm25 --out out") == 0
+    shutil.copytree("out/bm25", "given")
+    call = "bright --data data --splits pony --systems bm25 g=run:given --out out --json f.json"
+    assert rader(call) == 0 and (figures()["made"], figures()["kept"]) == (1, 1)
+    texts = DOCUMENTS | {"d4": QUERIES["q1"]}
+    write_jsonl(data / "documents/pony.jsonl.gz", [{"id": doc_id, "content": text} for doc_id, text in texts.items()])
+    assert rader(call) == 0 and (figures()["made"], figures()["kept"]) == (1, 1)
+    expected = BM25.build(texts.items(), blank_ids="allow").retrieve(QUERIES, excluded={"q2": {"d2"}})
+    assert next(iter(expected["q1"])) == "d4"
+    assert_equal_runs(read_run("out/bm25/pony.trec.gz"), expected)
+
+
 def test_other_verbs_take_the_runs_of_a_system(data):
     """A system's folder is one of runs, for `rader evaluate` and for `run:FOLDER`."""
     assert rader("bright --data data --splits pony,aops --systems bm25 --out out --json f.json") == 0

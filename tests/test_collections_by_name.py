@@ -63,6 +63,23 @@ def test_judgements_are_enough_to_measure_runs(tmp_path):
     assert found.documents is None and (found.queries, found.qrels) == EXPECTED
 
 
+def test_a_folders_corpus_is_known_by_its_bytes(tmp_path):
+    """Of every layout; ir_datasets and a hub fix theirs by checksums or a revision, so that nothing is asked of them."""
+    bright_folders.export_folder(tmp_path / "bright")
+    for name, corpus in (("bright/pony", "bright/documents/pony.jsonl"), ("rarb/math", None), ("beir/nq", None)):
+        table = tmp_path / (corpus or f"{name}/corpus.jsonl")
+        if corpus is None:
+            beir(tmp_path / name)
+        else:
+            table.with_name(f"{table.name}.gz").unlink()
+            write_jsonl(table, [{"id": "a_1", "content": "one"}])
+        first, again = (open_collection(name, source=tmp_path).corpus() for _ in range(2))
+        table.write_text(table.read_text().replace("o", "0"))
+        assert first == again != open_collection(name, source=tmp_path).corpus()
+        table.unlink()
+        assert open_collection(name, source=tmp_path).corpus is None
+
+
 def test_titles_alone_are_no_corpus(tmp_path):
     folder = beir(tmp_path / "rarb/math")
     write_jsonl(folder / "corpus.jsonl", [{"_id": "d1", "title": "Head", "body": "body"}])
@@ -175,7 +192,7 @@ def test_sets_of_ir_datasets(name, monkeypatch):
     monkeypatch.setitem(ir_datasets.registry._registered, dataset, ir_datasets.Dataset(Tiny()))
     found = open_collection(name)
     assert found.queries == EXPECTED[0] and found.qrels == {"q1": {"d1": 1}, "q2": {"d2": 2, "d1": 0}}
-    assert list(found.documents()) == TEXTS
+    assert list(found.documents()) == TEXTS and found.corpus is None
     assert (found.name, found.measures[0], found.version) == (name, measure, f"ir_datasets {dataset}")
     assert (found.max_query_length, found.max_doc_length) == (max_query_length, max_doc_length)
     assert found.instruction == ""

@@ -201,6 +201,7 @@ CHANGES = {
     "a query": dict(collections=[replace(PONY, queries=QUERIES | {"q1": "a product"})]),
     "a judgement": dict(collections=[replace(PONY, qrels=PONY.qrels | {"q1": {"d4": 1}})]),
     "an exclusion": dict(collections=[replace(PONY, excluded={"q1": frozenset({"d1"})})]),
+    "the documents": dict(collections=[replace(PONY, corpus=lambda: "of another day")]),
     "the version": dict(collections=[replace(PONY, version="corrected")]),
     "the depth": dict(depth=2),
 }
