@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from rader_ir import bright_sources
 from rader_ir.bright_sources import REVISION, Split
-from rader_ir.collection import Collection
+from rader_ir.collection import Collection, Documents
 
 
 class Task(NamedTuple):
@@ -183,7 +183,7 @@ def _split(task: str, source: str | Path, queries: str, long: bool, qrels: str, 
     return bright_sources.from_folder(Path(source), task, queries=queries, long=long, fixed=qrels == "fixed")
 
 
-def _documents(task: str, source: str | Path, long: bool, revision: str | None) -> bright_sources.Documents | None:
+def _documents(task: str, source: str | Path, long: bool, revision: str | None) -> Documents | None:
     if source == "irds":
         return partial(bright_sources.irds_documents, irds_name(task, long=long))
     if source == "hub":

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rader_ir.collection import Documents
 from rader_ir.corpus import (
     DOC_ID_FIELDS,
     EXCLUDED_RELEVANCE,
@@ -58,7 +59,6 @@ CORRECTED = {
 }
 CORRECTED_FROM = "castorini/anserini-tools@5b819c1a45c8a0a3ec9426f476694f44a29dfaf3, qrels/qrels.bright-*.fixed.txt"
 
-Documents = Callable[[], Iterator[tuple[str, str]]]
 _TEXT_FIELDS = ("title", "text", "contents", "content")
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from rader_ir.runs import Qrels
 
+Documents = Callable[[], Iterator[tuple[str, str]]]  # opens a corpus, as (doc_id, text) pairs
+
 
 def short(name: str) -> str:
     """The last part of a collection's name, which its files and columns go by: "bright/pony" -> "pony"."""
@@ -38,7 +40,7 @@ class Collection:
     queries: dict[str, str]
     qrels: Qrels
     excluded: dict[str, frozenset[str]] = field(default_factory=dict)
-    documents: Callable[[], Iterator[tuple[str, str]]] | None = None
+    documents: Documents | None = None
     corpus: Callable[[], str] | None = None
     instruction: str = ""
     measures: tuple[str, ...] = ("nDCG@10",)

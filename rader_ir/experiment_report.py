@@ -4,7 +4,6 @@ Collections that papers report by the same measures share a report; where there 
 are, each has its own folder. Wins and losses are shown with the texts of questions and documents.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,7 +13,7 @@ from rader_ir.collection import Collection
 from rader_ir.evaluation import Results
 from rader_ir.experiment import Outcome
 from rader_ir.reports import write
-from rader_ir.reports.averages import heading
+from rader_ir.reports.averages import heading, mean
 from rader_ir.reports.layout import Table
 from rader_ir.runs import Run, cut, read_run
 
@@ -62,7 +61,8 @@ def report(
         folder = Path(out) / ("report" if len(groups) == 1 else f"report-{names[0]}")
         results = {system: {name: found[name] for name in names} for system, found in outcome.results.items()}
         means = {
-            system: {measure: _average(found, measure) for measure in measures} for system, found in results.items()
+            system: {measure: mean(list(values[measure].values()) for values in found.values()) for measure in measures}
+            for system, found in results.items()
         }
         words = mean_of(names) if len(names) > 1 else ""
         notes = [
@@ -108,13 +108,6 @@ def _groups(results: Results) -> dict[tuple[str, ...], list[str]]:
     for name, values in next(iter(results.values())).items():
         found.setdefault(tuple(values), []).append(name)
     return found
-
-
-def _average(found: Mapping[str, Mapping[str, Mapping[str, float]]], measure: str) -> float:
-    means = {name: sum(values[measure].values()) / len(values[measure]) for name, values in found.items()}
-    if means.keys() == bright.TASKS.keys():
-        return bright.macro_average(means)
-    return sum(means.values()) / len(means)
 
 
 def _texts(outcome: Outcome, names: list[str]) -> dict:

@@ -6,16 +6,14 @@ or one collection under several kinds of queries, find the same vectors; a corpu
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 from rader_ir.bm25 import BM25
-from rader_ir.collection import short
+from rader_ir.collection import Documents, short
 from rader_ir.index import Index
 from rader_ir.index_writer import build_index
-
-Documents = Callable[[], Iterator[tuple[str, str]]]
 
 
 class Shelf:

@@ -135,6 +135,23 @@ def test_every_kind_of_system_makes_the_run_that_its_engines_make(tmp_path):
     assert (outcome.made, outcome.kept, engines.closed) == (7, 0, 1)
 
 
+def test_a_first_stage_may_be_a_run_that_is_given(tmp_path):
+    """d4 and d6 of q2, not d2, which q2 excludes; no index is made, and of mathematics a hybrid reads no documents at all."""
+    given = tmp_path / "runs"
+    given.mkdir()
+    for task in ("pony", "aops"):
+        write_run({"q1": {"d1": 2.0}, "q2": {"d2": 9.0, "d4": 3.0, "d6": 1.0}}, given / f"{task}.txt")
+    run(tmp_path / "out", [RERANK], first=f"run:{given}", rerank_depth=2)
+    pairs = {"q1": ["d1"], "q2": ["d4", "d6"]}
+    scores = WordOverlap().score([QUERIES[q] for q in pairs], [[DOCUMENTS[d] for d in ids] for ids in pairs.values()])
+    expected = {q: dict(zip(pairs[q], map(float, row), strict=True)) for q, row in zip(pairs, scores, strict=True)}
+    assert_equal_runs(read_run(tmp_path / "out/rerank-reranker/pony.trec.gz"), expected)
+    assert not (tmp_path / "out/indexes").exists()
+    run(tmp_path / "math", [f"both=hybrid:run:{given}"], [replace(AOPS, documents=None)])
+    found = read_run(tmp_path / "math/both/aops.trec.gz")
+    assert found["q1"] == {"d1": 2.0} and "q3" not in found
+
+
 def test_mathematical_tasks_take_the_dense_run_alone(tmp_path):
     """Their published setting is alpha 1 without normalisation, so no BM25 index is made."""
     assert PUBLISHED["bright-hybrid-math"]["alpha"] == 1
