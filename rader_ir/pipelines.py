@@ -51,6 +51,12 @@ class System:
             yield from part.within()
 
 
+def parted(text: str) -> tuple[str, str]:
+    """LABEL=NAME -> (LABEL, NAME); without a label ("", NAME). An = behind a colon belongs to the name."""
+    label, equals, name = text.partition("=")
+    return (label, name) if equals and ":" not in label else ("", text)
+
+
 def parse(texts: list[str], *, first: str = FIRST) -> list[System]:
     """The systems of some names.
 
@@ -74,13 +80,7 @@ def parse(texts: list[str], *, first: str = FIRST) -> list[System]:
 
 
 def _is_rerank(text: str) -> bool:
-    return _parted(text)[1].startswith("rerank:")
-
-
-def _parted(text: str) -> tuple[str, str]:
-    """LABEL=NAME -> (LABEL, NAME); without a label ("", NAME). An = behind a colon belongs to the name."""
-    label, equals, name = text.partition("=")
-    return (label, name) if equals and ":" not in label else ("", text)
+    return parted(text)[1].startswith("rerank:")
 
 
 def _first(text: str) -> System:
@@ -90,7 +90,7 @@ def _first(text: str) -> System:
 
 
 def _system(text: str, first: System | None) -> System:
-    label, name = _parted(text)
+    label, name = parted(text)
     kind, _, rest = name.partition(":")
     if name in BM25:
         system = System(name, name)

@@ -319,6 +319,7 @@ def test_a_small_p_is_not_shown_as_nothing():
     (row,) = table({"a": each | {"against": {"won": 20, "lost": 0, "p_corrected": 2 / 2**20}}}).rows
     assert row[-3:] == ("20", "0", "<0.0001") and not row[4].best, "alone it is not the best of anything"
     assert table({"a": each}).rows[0][-1] == "0.0005"
+    assert table({}, about=["Nothing yet."]).text().splitlines()[-2:][0] == "Nothing yet."
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")

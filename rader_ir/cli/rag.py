@@ -11,6 +11,7 @@ from pathlib import Path
 from rader_ir.cli import lm_options, options
 from rader_ir.cli.search import encoder_of
 from rader_ir.corpus import read_documents
+from rader_ir.pipelines import parted
 from rader_ir.runs import read_qrels, read_run
 
 LIBRARIES = ("aiohttp", "math_verify")  # of the extra `lm`
@@ -90,9 +91,7 @@ def parsed(name: str) -> tuple[str, str, str]:
     Raises:
         ValueError: a system of no known kind.
     """
-    label, equals, rest = name.partition("=")
-    if not equals or ":" in label:  # a place may hold =
-        label, rest = "", name
+    label, rest = parted(name)
     kind, colon, place = rest.partition(":")
     if not (kind in PLAIN and not colon) and not (kind in WITH_PLACE and place):
         raise ValueError(f"system {name!r} is unknown; choose of {KNOWN}, perhaps behind LABEL=")
