@@ -45,11 +45,8 @@ TASKS = {
     "theoremqa_theorems": Task("math", 76, 23_839, _given("a Math problem", "theorems")),
 }
 
-# Queries by field of ir_datasets: the question, or the chain of thought that a language model wrote about it.
-QUERIES = {"original": "text"} | {
-    name: name
-    for name in ("gpt4_reason", "claude_3_opus_reason", "gemini_1_0_reason", "llama3_70b_reason", "grit_reason")
-}
+# The question, or the chain of thought that a language model wrote about it, by the names that ir_datasets gives them.
+QUERIES = tuple(bright_sources.FOLDERS)
 
 # As papers report tasks: nDCG@10 above all; whole pages, of which there are some hundreds, by the first one.
 MEASURES = ("nDCG@10", "R@10", "R@100", "P@10", "RR@10")

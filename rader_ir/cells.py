@@ -1,7 +1,7 @@
 """Cells of an experiment: what one system found in one collection, on the disk, under a key of all that it depends on.
 
 A cell is a run, NAME.trec.gz, and its figures, NAME.figures.json, which hold the key. It is finished where both are there and
-the key is the one asked for: checkpoint, revision, forms, dtype, queries, judgements, their version, and the like. Work in
+the key is the one asked for: checkpoint, revision, forms, dtype, queries, judgements, their version, documents in files. Work in
 hand lies in a hidden file whose name carries the key's digest, so that a killed call goes on with its own work and no other's.
 """
 

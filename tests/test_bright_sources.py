@@ -55,7 +55,6 @@ def test_whole_pages(folder):
 
 
 def test_queries_by_a_language_model_are_never_the_annotators_reasoning(folder):
-    assert FOLDERS.keys() == bright.QUERIES.keys()
     split = bright.collection("pony", source=folder, queries="gpt4_reason")
     assert parts(split) == ({"0": "GPT-4 on first?", "1": "GPT-4 on second?"}, *PONY[1:])
     assert split.version.startswith("folder, gpt4_reason queries, ")
