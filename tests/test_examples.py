@@ -20,7 +20,9 @@ from tests.irds_home import lay_out
 
 ROOT = Path(__file__).parents[1]
 DATA_MAKERS = {"mini_data.py", "stacks_theorems.py"}  # programs, tested by test_mini_data.py
-EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.*") if path.name not in DATA_MAKERS)
+EXAMPLES = sorted(
+    path for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".sh") and path.name not in DATA_MAKERS
+)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
