@@ -87,8 +87,23 @@ def test_without_a_hub(trained, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(OSError, match="switched off by HF_HUB_OFFLINE; unset it to push"):
         push(trained, "me/made")
-    with pytest.raises(ValueError, match="'me/made/again' is no name of a repository"):
-        push(trained, "me/made/again")
+
+
+@pytest.mark.parametrize("name", ["made", "me/made/again", "me/", "/made", "me/a b", "me/-made-"])
+def test_names_that_are_none(trained, monkeypatch, name):
+    """The last one is for the hub's client to refuse, before it calls."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match=f"'{name}' is no name of a repository.*give 'organisation/name'"):
+        push(trained, name)
+
+
+def test_a_hub_that_does_not_answer(trained, tmp_path):
+    """Nobody listens at the port of a hub that was closed."""
+    with hub.serve({}) as (address, _):
+        pass
+    ended = rader(tmp_path, "push", trained, "me/made", HF_ENDPOINT=address, HF_TOKEN="secret")
+    assert ended.returncode == 2 and ended.stderr.count("\n") == 1, ended.stderr
+    assert f"rader push: the hub at {address} cannot be reached (ConnectError: " in ended.stderr
 
 
 def test_a_card_is_written_again_from_the_runs(trained, tmp_path, monkeypatch):

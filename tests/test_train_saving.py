@@ -111,6 +111,14 @@ def test_plain_transformers(made):
     assert np.abs(np.stack(found) - both(Encoder(folder))).max() < 1e-5
 
 
+def test_weights_may_be_read_by_whom_the_umask_lets(made):
+    """As the configuration beside them, which Python wrote."""
+    _, folder, _ = made
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir() if path.is_file()}
+    weights = {mode for name, mode in modes.items() if name.endswith(".safetensors")}
+    assert weights == {modes["rader_config.json"]}
+
+
 def test_the_files_tell_nothing_of_this_machine_but_an_adapters_base(made, tmp_path_factory):
     _, folder, _ = made
     root = str(tmp_path_factory.getbasetemp())

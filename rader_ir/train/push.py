@@ -5,10 +5,11 @@ refused, since nobody else could open it.
 """
 
 import os
+import re
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, OfflineModeIsEnabled
 
 from rader_ir.checkpoint_folders import read_json
 from rader_ir.checkpoints import read_folder
@@ -36,6 +37,8 @@ def push(folder: str | os.PathLike, repository: str, *, private: bool = True, re
         OSError: the hub cannot be reached or refuses.
     """
     folder = Path(folder).expanduser()
+    if not re.fullmatch(r"[^/\s]+/[^/\s]+", repository):
+        raise ValueError(f"{repository!r} is no name of a repository; give 'organisation/name'")
     _check(folder)
     api = HfApi()
     try:
@@ -57,6 +60,11 @@ def push(folder: str | os.PathLike, repository: str, *, private: bool = True, re
             "; log in by `hf auth login`, or set HF_TOKEN to a token that may write" if status in (401, 403) else ""
         )
         raise OSError(f"the hub refused {repository!r} ({status}: {error}){advice}") from error
+    except HTTPError as error:  # of the hub's HTTP client, whose errors of transport are no OSErrors
+        raise OSError(
+            f"the hub at {api.endpoint} cannot be reached ({type(error).__name__}: {error}); the folder is as it was, push it "
+            "again from where there is a network"
+        ) from error
     return made.commit_url
 
 

@@ -6,6 +6,7 @@ and lengths.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -54,6 +55,7 @@ def write_model(
     else:
         write_adapter(folder, base, weights, adapter)
     write_tokenizer(folder, base)
+    let_read(folder)
     kept = {} if merged or adapter is None else {"base": _own_name(base), "base_revision": base.revision}
     write_config(folder, replace(base.checkpoint, **{"base": None, "base_revision": None, **kept}))
 
@@ -63,6 +65,14 @@ def save_weights(model: torch.nn.Module, folder: Path) -> None:
     model.config.use_cache = hasattr(model.config, "use_cache")
     with loading.progress_hidden():
         model.save_pretrained(folder)
+
+
+def let_read(folder: Path) -> None:
+    """Give weights the mode that the umask leaves to a new file; safetensors lets nobody but their owner read them."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o666 & ~umask)
 
 
 def write_adapter(folder: Path, base: Base, weights: Mapping[str, torch.Tensor], adapter: LoraConfig) -> None:
