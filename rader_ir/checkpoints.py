@@ -253,6 +253,8 @@ def write_config(folder: str | os.PathLike, checkpoint: Checkpoint) -> None:
     """
     left_out = {"name", "weights", "revision", "package", "sha256", "settled"}
     facts = {key: value for key, value in asdict(checkpoint).items() if key not in left_out}
+    if checkpoint.parameters is not None:
+        facts["parameters"] = round(checkpoint.parameters)
     temporary = Path(folder) / f"{CONFIG_FILE}.part"
     temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     os.replace(temporary, Path(folder) / CONFIG_FILE)

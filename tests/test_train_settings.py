@@ -72,14 +72,29 @@ def test_temperature_and_label_weight_of_a_reranker_are_of_kl():
     [
         ("checkpoint = ", "x.toml: Invalid value"),
         ('checkpoint = "minilm"', r"x.toml: it has no table \[data\]"),
-        ('[data]\nexamples = ["a"]', "x.toml: an option is missing: .*checkpoint"),
-        ('checkpoint = "a"\n[data]', "x.toml: an option is missing: .*examples"),
+        ('[data]\nexamples = ["a"]', "x.toml: an option is missing: 'checkpoint', above all tables"),
+        ('checkpoint = "a"\n[data]', r"x.toml: an option is missing: 'examples', in the table \[data\]"),
         ('checkpoint = "a"\n[data]\nexamples = []', "data.examples is empty"),
         ('checkpoint = "a"\n[data]\nexamples = "b"\ndev = "c"\ndev_fraction = 0.1', "both given; keep one"),
-        ('checkpoint = "a"\npair_form = "b"\n[data]\nexamples = "b"', "option 'pair_form' is unknown"),
+        ('checkpoint = "a"\npair_form = "b"\n[data]\nexamples = "b"', "'pair_form' is of rerankers only"),
+        ('checkpoint = "a"\nloss = "kl"\n[data]\nexamples = "b"', "option 'loss' is of rerankers only; leave it out"),
+        ('checkpoint = "a"\nout = "c"\n[data]\nexamples = "b"', r"option 'out' is of the table \[data\]; put it there"),
+        ('checkpoint = "a"\n[data]\nexamples = "b"\nepochs = 2', "'epochs' has no place in .*put it above all tables"),
+        (
+            'checkpoint = "a"\nmemory = true\npiece_size = 8\n[data]\nexamples = "b"',
+            "memory and piece_size are both given",
+        ),
     ],
 )
 def test_wrong_files(tmp_path, text, words):
     (tmp_path / "x.toml").write_text(text)
     with pytest.raises(ValueError, match=words):
         from_toml(tmp_path / "x.toml", "retriever")
+
+
+def test_a_file_of_the_other_kind_and_one_that_is_not_there(tmp_path):
+    (tmp_path / "x.toml").write_text('checkpoint = "a"\npiece_size = 8\n[data]\nexamples = "b"\n')
+    with pytest.raises(ValueError, match="x.toml: option 'piece_size' is of retrievers only; leave it out"):
+        from_toml(tmp_path / "x.toml", "reranker")
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*none\.toml of options; write one"):
+        from_toml(tmp_path / "none.toml", "retriever")

@@ -18,6 +18,7 @@ from rader_ir.train.settings import Options
 
 DEV = "dev_"  # before a measure's name in logs
 LOG, CURVE = "log.jsonl", "curve.png"
+LEAST = 5  # steps between measurements where nobody says how many
 
 
 def measured(history: Sequence[Mapping], measure: str) -> list[tuple[int, float]]:
@@ -46,9 +47,8 @@ class Schedule(TrainerCallback):
     """Tells the trainer after which steps to measure, to save and to stop early."""
 
     def __init__(self, options: Options, steps: int, *, measured: bool):
-        tenth = max(1, steps // 10)
         self.measured = measured
-        self.eval_steps = options.eval_steps or tenth
+        self.eval_steps = options.eval_steps or max(LEAST, -(-steps // 10))
         self.save_steps = options.save_steps or self.eval_steps
         self.options = options
 
@@ -91,6 +91,10 @@ class Log(TrainerCallback):
         with replacing(self.path) as file:
             file.write("".join(map(_line, kept)))
         self.start -= kept[-1]["seconds"] if kept else 0.0
+        if self.steps is not None:
+            several = f"{args.world_size} processes" if args.world_size > 1 else "one process"
+            behind = f", going on behind step {state.global_step}" if state.global_step else ""
+            print(f"rader train: {self.steps} steps in {several} on {args.device}{behind}", file=sys.stderr, flush=True)
         if find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 

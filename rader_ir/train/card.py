@@ -28,7 +28,9 @@ _TEXT_PATH = (
 
 
 def data_facts(examples: Sequence[Example]) -> dict:
-    """How many examples there are, and a hash of what training reads of them, in their order."""
+    """How many examples there are, and a hash of what training reads of them, in their order; of none, no hash."""
+    if not examples:
+        return {"examples": 0}
     digest = hashlib.sha256()
     for example in examples:
         groups = [[[p.doc_id, p.text, p.score] for p in group] for group in (example.positives, example.negatives)]
@@ -37,7 +39,9 @@ def data_facts(examples: Sequence[Example]) -> dict:
 
 
 def docs_facts(docs: Sequence[tuple[str, str]]) -> dict:
-    """How many documents there are, and a hash of them."""
+    """How many documents there are, and a hash of them; of none, no hash."""
+    if not docs:
+        return {"documents": 0}
     digest = hashlib.sha256()
     for doc in docs:
         digest.update(json.dumps(doc).encode() + b"\n")
@@ -56,6 +60,7 @@ def run_facts(
         about: what else the card is to tell, as plain values: `command`, `sources` ({name: licence}), `notes` (sentences).
     """
     weights = {"name": base.checkpoint.name, "origin": base.origin, "revision": base.revision}
+    weights |= {"adapter": True} if base.is_adapter else {}
     return {
         "kind": kind,
         "options": options.told(),
@@ -66,7 +71,14 @@ def run_facts(
 
 
 def run_card(
-    facts: Mapping, base: Base, log: Sequence[Mapping], steps: int, chosen: int, measure: str, processes: int
+    facts: Mapping,
+    base: Base,
+    log: Sequence[Mapping],
+    steps: int,
+    chosen: int,
+    measure: str,
+    processes: int,
+    layers: Sequence[str] | None = None,
 ) -> dict:
     """The card.
 
@@ -78,11 +90,14 @@ def run_card(
         chosen: the step whose weights the folder holds.
         measure: of the development set.
         processes: that trained together.
+        layers: names of those that an adapter changed; None where all weights were trained.
     """
+    left_out = {"max_query_length"} if base.checkpoint.head == "score" else set()  # a pair has one length
     seconds = max((line["seconds"] for line in log), default=0.0)
     return {
         **_without_places(facts),
-        "text_path": {name: getattr(base.checkpoint, name) for name in _TEXT_PATH},
+        "text_path": {name: getattr(base.checkpoint, name) for name in _TEXT_PATH if name not in left_out},
+        **({} if layers is None else {"adapted_layers": sorted(layers)}),
         "figures": {"steps": steps, "chosen_step": chosen, "seconds": seconds, **_figures(log, measure)},
         "versions": {"rader-ir": __version__, "python": platform.python_version(), **_versions()},
         "machine": {"device": _device(), "processes": processes, "platform": platform.platform()},
@@ -104,7 +119,7 @@ def _figures(log: Sequence[Mapping], measure: str) -> dict:
     losses = [line["loss"] for line in log if "loss" in line]
     values = dict(measured(log, measure))
     best = best_step(log, measure)
-    told = {"first_loss": losses[0], "last_loss": losses[-1]} if losses else {}
+    told = {name: losses[place] for name, place in (("first_loss", 0), ("last_loss", -1))[len(losses) < 2 :] if losses}
     if best is not None:
         told[measure] = {"before": values.get(0), "chosen": values[best], "last": values[max(values)]}
     return told

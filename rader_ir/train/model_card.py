@@ -7,6 +7,7 @@ is a promise about other data.
 from collections.abc import Mapping
 
 from rader_ir.prompts import fill
+from rader_ir.train.remarks import after
 
 README = "README.md"
 
@@ -32,7 +33,7 @@ def readme(card: Mapping) -> str:
         "",
         f"# A {card['kind']} trained with rader-ir",
         "",
-        f"Trained from `{base['origin']}` by `{command}`"
+        f"Trained from {_start(base)} by `{command}`"
         f" ([RaDeR](https://arxiv.org/abs/2505.18405)) on {card['data']['train']['examples']} examples.",
         "",
         *_sources(about),
@@ -48,17 +49,35 @@ def readme(card: Mapping) -> str:
         "",
         *_figures(card["figures"]),
         "",
-        "The development set chose the weights, so its figure flatters them a little; measure on data of your own.",
+        *(f"{remark[0].upper()}{remark[1:]}." for remark in after(card)),
+        *_chosen(card),
         "",
         "## Options, data, versions",
         "",
         "Everything is in `training/run_card.json`, the log in `training/log.jsonl`, the curve in `training/curve.png`.",
         "",
-        *(f"- {name}: {value}" for name, value in card["options"].items() if value is not None),
-        *(f"- data, {name}: {_told(facts)}" for name, facts in card["data"].items()),
+        *(f"- {name}: {value}" for name, value in _options(card).items() if value is not None),
+        *(f"- data, {name}: {_told(facts)}" for name, facts in card["data"].items() if any(facts.values())),
         *(f"- {name} {version}" for name, version in card["versions"].items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _start(base: Mapping) -> str:
+    over = f"`{base['name']}`, an adapter over " if base.get("adapter") else ""
+    return f"{over}`{base['origin']}`"
+
+
+def _options(card: Mapping) -> Mapping:
+    """The run's, where the layers that were adapted stand in place of those that were asked for."""
+    found = card.get("adapted_layers")
+    return card["options"] if found is None else {**card["options"], "lora_targets": found}
+
+
+def _chosen(card: Mapping) -> list[str]:
+    if card["options"]["measure"] not in card["figures"]:
+        return []
+    return ["The development set chose the weights, so its figure flatters them a little; measure on data of your own."]
 
 
 def _retriever_use(card: Mapping) -> list[str]:
@@ -120,7 +139,8 @@ def _figures(figures: Mapping) -> list[str]:
             before = "" if value["before"] is None else f"{value['before']:.4f} before training, "
             lines.append(f"- {name} on the development set: {before}{value['chosen']:.4f} after")
     if "last_loss" in figures:
-        lines.append(f"- loss: {figures['first_loss']:.4f} at first, {figures['last_loss']:.4f} at last")
+        first = f"{figures['first_loss']:.4f} at first, " if "first_loss" in figures else ""
+        lines.append(f"- loss: {first}{figures['last_loss']:.4f} at last")
     return lines
 
 

@@ -205,6 +205,12 @@ def lora_config(model: nn.Module, base: Base, options: Options) -> LoraConfig:
     )
 
 
+def adapted_layers(model: nn.Module) -> list[str] | None:
+    """The last parts of the names of the layers that an adapter in the model changes, in order; None without an adapter."""
+    names = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)}
+    return sorted(names) or None
+
+
 def head_modules(model: nn.Module) -> list[str]:
     """Names of what makes a score of the encoder's states: all modules outside it, and its pooler, which bi-encoders never train.
 

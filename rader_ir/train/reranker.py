@@ -108,7 +108,7 @@ def train_reranker(
     trainer = _trainer(run, options, base, Groups(examples, base.tokens, options), batches, candidates, verbose)
     step = fit(trainer, run)
     write = partial(_write, base=base, options=options, model=trainer.model, run=run, step=step)
-    return finish(run, options, base, facts, step, write)
+    return finish(run, trainer, base, facts, step, write)
 
 
 def _write(folder: Path, *, base: Base, options: RerankerOptions, model: nn.Module, run: RunFolder, step: int) -> None:

@@ -156,7 +156,7 @@ def train_retriever(
     trainer = open_trainer(run, options, base, examples, batches, DevSet(dev, dev_docs) if dev else None, verbose)
     step = fit(trainer, run)
     model = trainer.model[0].model
-    return finish(run, options, base, facts, step, lambda folder: _write(folder, base, options, model, run, step))
+    return finish(run, trainer, base, facts, step, lambda folder: _write(folder, base, options, model, run, step))
 
 
 def _write(folder: Path, base: Base, options: RetrieverOptions, model: nn.Module, run: RunFolder, step: int) -> None:

@@ -6,6 +6,7 @@ before a trainer of transformers or sentence-transformers; everything else is le
 """
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -29,8 +30,11 @@ from rader_ir.train.card import CARD, run_card
 from rader_ir.train.curve import draw
 from rader_ir.train.folder import NotSaved, RunFolder, cannot_write, open_run
 from rader_ir.train.model_card import README, readme
-from rader_ir.train.models import Base, autocasts
+from rader_ir.train.models import Base, adapted_layers, autocasts
+from rader_ir.train.remarks import after, before
 from rader_ir.train.settings import Options
+
+logger = logging.getLogger(__name__)
 
 WEIGHTS = "trained.safetensors"  # in a state: the weights that are trained
 BUFFERS = "buffers.safetensors"  # in a state: what a loss remembers
@@ -95,6 +99,7 @@ def arguments(
         bf16=autocasts(options),
         use_cpu=_on_cpu(),
         logging_steps=options.log_steps,
+        logging_first_step=True,
         logging_nan_inf_filter=False,  # we stop instead
         save_strategy="no",  # `Schedule` tells when
         eval_strategy="no",
@@ -191,7 +196,9 @@ class Promises:
             kept += f", older ones beside it (step {', '.join(map(str, steps[:-1]))}): delete what is spoilt already"
         examples = ", ".join(named[:16]) + (f" and {len(named) - 16} more" if len(named) > 16 else "")
         raise Diverged(
-            f"step {step + 1}: {what}, with the examples {examples}; {kept}. Look at these examples, or lower learning_rate"
+            f"step {step + 1}: {what}, with the examples {examples}; {kept}. Lower learning_rate, which is "
+            f"{self.options.learning_rate:g}, or look at these examples; other options or examples begin anew, so delete "
+            f"{self.run.work} first, or train into another folder"
         )
 
     def _weights_are_numbers(self) -> bool:
@@ -299,27 +306,37 @@ def fit(trainer: Trainer, run: RunFolder) -> int:
             history, options
         ):  # killed between its end and the finished folder
             return best_step(history, options.measure) or step
+    say(before(options, trainer.args.max_steps))
     trainer.args.eval_on_start = trainer.measure is not None and last is None
     set_seed(options.seed)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     return best_step(trainer.state.log_history, options.measure) or trainer.state.global_step
 
 
+def say(remarks: Sequence[str]) -> None:
+    """Warn of each, once for all processes."""
+    if processes().is_main_process:
+        for remark in remarks:
+            logger.warning("rader train: %s", remark)
+
+
 def finish(
-    run: RunFolder, options: Options, base: Base, facts: Mapping, chosen: int, write: Callable[[Path], None]
+    run: RunFolder, trainer: Trainer, base: Base, facts: Mapping, chosen: int, write: Callable[[Path], None]
 ) -> Path:
     """Turn the run into the finished folder, on the first process; the others wait.
 
     Args:
         run: of which `fit` has returned.
-        options, base, facts: for the card.
+        trainer: that `fit` has trained.
+        base, facts: for the card.
         chosen: the step that `fit` returned.
         write: puts the checkpoint into a folder.
     """
-    state = processes()
+    state, options = processes(), trainer.options
     if state.is_main_process:
-        log = read_log(run.training / LOG)
-        card = run_card(facts, base, log, run.steps()[-1], chosen, options.measure, state.num_processes)
+        log, layers = read_log(run.training / LOG), adapted_layers(trainer.model)
+        card = run_card(facts, base, log, run.steps()[-1], chosen, options.measure, state.num_processes, layers)
+        say(after(card))
         with replacing(run.training / CARD) as file:
             file.write(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
         draw(log, options.measure, run.training / CURVE)

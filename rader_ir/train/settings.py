@@ -8,7 +8,7 @@ import difflib
 import tomllib
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
 
@@ -47,9 +47,10 @@ class Options:
         gradient_checkpointing: compute activations anew in the backward pass; slower, in much less memory.
         max_query_length, max_doc_length: tokens; None takes 512 and 3900, or the checkpoint's own where these are fewer.
         seed: of the examples' order, their negatives, new weights and dropout.
-        eval_steps: optimizer steps between measurements of the development set; None takes a tenth of the run.
+        eval_steps: optimizer steps between measurements of the development set; None takes a tenth of the run, and at
+            least five.
         save_steps: optimizer steps between states to resume from; None takes `eval_steps`.
-        log_steps: optimizer steps between lines of the log.
+        log_steps: optimizer steps between lines of the log; the first and the last step have one in any case.
         measure: what is measured, by its name in ir-measures.
         patience: measurements without a better one before training stops; None never stops early.
         merged: whether the finished folder holds merged weights, or (False) the adapter alone. Plain transformers reads an
@@ -260,11 +261,17 @@ def from_toml(path: str | Path, kind: str) -> tuple[Options, Data]:
     """
     path = Path(path)
     check_choice("kind", kind, tuple(KINDS))
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path} of options; write one, as the README shows")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         data = table.pop("data", None)
         if not isinstance(data, dict):
             raise ValueError("it has no table [data]; give one with `examples` and `out`")
+        if table.get("memory") is True and table.get("piece_size"):
+            raise ValueError(
+                "options memory and piece_size are both given; with memory batches are read whole, keep one"
+            )
         return make(KINDS[kind], table), _placed(make(Data, data), path.parent)
     except ValueError as error:  # TOML's errors are among them
         raise ValueError(f"{path}: {error}") from error
@@ -279,13 +286,26 @@ def make(kind: type, values: Mapping):
     known = [field.name for field in fields(kind)]
     for name in values:
         if name not in known:
+            _refuse_stranger(name, kind)
             close = difflib.get_close_matches(name, known, n=1)
             advice = f"do you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
             raise ValueError(f"option {name!r} is unknown; {advice}")
-    try:
-        return kind(**values)
-    except TypeError as error:  # one without a default is missing; Python names it
-        raise ValueError(f"an option is missing: {error}") from error
+    needed = [field.name for field in fields(kind) if field.default is MISSING]
+    if missing := [name for name in needed if name not in values]:
+        place = "in the table [data]" if kind is Data else "above all tables"
+        raise ValueError(f"an option is missing: {missing[0]!r}, {place}")
+    return kind(**values)
+
+
+def _refuse_stranger(name: str, kind: type) -> None:
+    """Say of an option that `kind` lacks whose it is, where it is of another kind or of the other place of a file."""
+    owners = [other for other, of in KINDS.items() if of is not kind and name in {field.name for field in fields(of)}]
+    if kind is Data and owners:
+        raise ValueError(f"option {name!r} has no place in the table [data]; put it above all tables")
+    if kind is not Data and name in {field.name for field in fields(Data)}:
+        raise ValueError(f"option {name!r} is of the table [data]; put it there")
+    if owners:
+        raise ValueError(f"option {name!r} is of {owners[0]}s only; leave it out")
 
 
 def check_choice(name: str, value, allowed: tuple) -> None:
