@@ -18,6 +18,7 @@ _PUBLIC = {
     "Index": "index",
     "Passage": "examples",
     "build_index": "index_writer",
+    "checkpoint_path": "weights",
     "evaluate": "evaluation",
     "find_checkpoint": "checkpoints",
     "interpolate": "fusion",

@@ -11,7 +11,7 @@ import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from rader_ir.checkpoint_folders import CONFIG_FILE, FORMS, facts_of_folder
+from rader_ir.checkpoint_folders import CONFIG_FILE, FORMS, facts_of_folder, read_json
 from rader_ir.prompts import fields as fields_of
 
 ORGANISATION = "Raderspace"
@@ -234,6 +234,7 @@ def read_folder(folder: str | os.PathLike, origin: Checkpoint | None = None) -> 
     """
     folder = Path(folder)
     facts = facts_of_folder(folder)
+    _check_bases(folder, facts)
     unknown = sorted(set(facts) - {field.name for field in fields(Checkpoint)})
     if unknown:
         raise ValueError(
@@ -244,6 +245,24 @@ def read_folder(folder: str | os.PathLike, origin: Checkpoint | None = None) -> 
         return Checkpoint(**{**facts, "name": place, "weights": place})
     kept = {key: getattr(origin, key) for key in ("name", "weights", "revision", "package", "sha256", "parameters")}
     return Checkpoint(**{**facts, **kept, "settled": True})
+
+
+def _check_bases(folder: Path, facts: dict) -> None:
+    """Refuse an adapter whose files name different bases, of which peft takes the one and this package the other."""
+    path = folder / "adapter_config.json"
+    if not facts.get("base") or not path.is_file() or not (folder / CONFIG_FILE).is_file():
+        return
+
+    def place(name: str) -> str:
+        local = (Path(name).expanduser(), folder / name)
+        whole = (str(each.resolve()) for each in local if each.is_dir())
+        return CHECKPOINTS[name].weights if name in CHECKPOINTS else next(whole, name)
+
+    named = read_json(path).get("base_model_name_or_path")
+    if named and place(named) != place(facts["base"]):
+        raise ValueError(
+            f"{path} names the base {named!r} and {CONFIG_FILE} beside it {facts['base']!r}; write the right one into both"
+        )
 
 
 def write_config(folder: str | os.PathLike, checkpoint: Checkpoint) -> None:

@@ -7,6 +7,7 @@ folder to fill. Every set of weights has a short name (`weights_id`) that indexe
 import hashlib
 import importlib.util
 import json
+import os
 import sys
 import threading
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from huggingface_hub.errors import (
 )
 
 from rader_ir.checkpoint_folders import read_json
-from rader_ir.checkpoints import SMALL_RETRIEVER, Checkpoint, read_folder
+from rader_ir.checkpoints import SMALL_RETRIEVER, Checkpoint, find_checkpoint, read_folder
 
 _WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
 _UNWANTED = ["onnx/*", "openvino/*", "original/*", "*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.gguf"]
@@ -40,6 +41,20 @@ class Files:
         """Bytes of all weights."""
         folders = [self.folder] if self.base_folder is None else [self.folder, self.base_folder]
         return sum(path.stat().st_size for folder in folders for path in folder.glob("*.safetensors"))
+
+
+def checkpoint_path(checkpoint: str | os.PathLike | Checkpoint, *, base: bool = False) -> Path:
+    """The folder in which a checkpoint's files lie on this machine, for other libraries to open; fetched if it must be.
+
+    Args:
+        checkpoint: as `find_checkpoint` takes it, such as `mini-retriever`.
+        base: of an adapter, the folder of the model below it, which `minilm` has in a package; of others the same folder.
+
+    Raises:
+        FileNotFoundError, ValueError: as `fetch`.
+    """
+    files = fetch(find_checkpoint(checkpoint))
+    return (files.base_folder or files.folder) if base else files.folder
 
 
 _fetched: dict[tuple, Files] = {}
@@ -86,8 +101,6 @@ def _fetch(checkpoint: Checkpoint) -> Files:
 
 
 def _base_of(checkpoint: Checkpoint, base: str) -> Checkpoint:
-    from rader_ir.checkpoints import find_checkpoint
-
     if (
         Path(checkpoint.weights).is_dir()
         and not Path(base).is_absolute()

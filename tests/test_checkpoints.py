@@ -194,6 +194,27 @@ def test_broken_folders(tmp_path, name, content, words):
         read_folder(tmp_path)
 
 
+def test_an_adapter_whose_files_name_two_bases_is_refused(tmp_path):
+    """A known name and its weights are one base, and so are a folder beside the files and its whole path."""
+
+    def write(ours, theirs):
+        write_config(tmp_path, Checkpoint("mine", "here", base=ours))
+        (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": theirs}))
+
+    (tmp_path / "base").mkdir()
+    for ours, theirs in (
+        ("minilm", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("base", str(tmp_path / "base")),
+        ("a/b", "a/b"),
+        ("a/b", None),
+    ):
+        write(ours, theirs)
+        assert read_folder(tmp_path).base == ours
+    write("minilm", "a/b")
+    with pytest.raises(ValueError, match=r"adapter_config.json names the base 'a/b' and rader_config.json .*'minilm'"):
+        read_folder(tmp_path)
+
+
 def test_finding_imports_no_torch():
     code = (
         "import sys; from rader_ir import find_checkpoint; find_checkpoint('minilm'); assert 'torch' not in sys.modules"

@@ -86,6 +86,17 @@ def test_the_margin_keeps_what_ranks_well_below(files):
     assert negatives()["q1"] == ["d3"] and figures()["removed_score"] == 1
 
 
+def test_examples_without_negatives_are_left_out_on_request(files, capsys):
+    """The run lists nothing but q2's answer for q2; a margin of 9 leaves q1 nothing either."""
+    write_run({"q1": {"d1": 3, "d4": 2.5, "d3": 1}, "q2": {"d2": 1}}, "one.trec")
+    command = f"{JUDGED} --no-bm25 --run one.trec --require-negatives"
+    assert rader(command) == 0
+    assert negatives() == {"q1": ["d4", "d3"]}
+    assert (figures()["examples"], figures()["negatives"], figures()["left_out"]) == (1, 2, 1)
+    assert rader(f"{command} --margin 9") == 2
+    assert "none of 2 examples has negatives; lower --margin" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kept", [False, True])
 def test_a_dense_run_made_on_the_spot(files, tiny_bert, kept):
     """The first two of the encoder's own ranking that pass, with or without an index to keep."""

@@ -10,6 +10,7 @@ import pytest
 from rader_ir.cli import main
 from rader_ir.encoder import Encoder
 from rader_ir.examples import write_examples
+from rader_ir.train.settings import Data, RerankerOptions
 from tests.toy_training import QUICK, examples
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +68,33 @@ def test_wrong_configurations(config, tmp_path, capsys, changed, words):
     assert main(["train", "retriever", "--config", config(**changed)]) == 2
     assert words in capsys.readouterr().err
     assert [entry.name for entry in tmp_path.iterdir() if entry.is_dir()] == []
+
+
+@pytest.mark.parametrize("kind", ["retriever", "reranker"])
+def test_examples_without_negatives_are_told_before_models_are_read(config, tmp_path, capsys, kind):
+    """The checkpoint is not there either, which would be told of next."""
+    path = config(checkpoint="./nowhere", piece_size=None, data='out = "made"')
+    write_examples([*examples(2), *examples(1, negatives=0, first=2)], tmp_path / "train.jsonl")
+    assert main(["train", kind, "--config", path]) == 2
+    told = capsys.readouterr().err
+    assert "1 of 3 examples have no negatives, first 'q2', and 2 are wanted" in told
+    assert "--require-negatives" in told and "train a retriever with negatives = 0" in told
+
+
+def test_the_start_of_a_run_is_told(config, capsys):
+    assert main(["train", "retriever", "--config", config()]) == 0
+    assert capsys.readouterr().err.startswith("rader train: 2 steps in one process on cpu\n")
+
+
+def test_options_are_printed(capsys):
+    assert main(["train", "reranker", "--options", "--quiet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    top, data = lines[: lines.index("[data]") - 1], lines[lines.index("[data]") + 1 :]
+    assert [line.partition(" ")[0].rstrip(",") for line in top] == list(RerankerOptions.__dataclass_fields__)
+    assert [line.partition(" ")[0].rstrip(",") for line in data] == list(Data.__dataclass_fields__)
+    assert all("  # " in line for line in lines if line.strip() not in ("", "[data]"))
+    assert "batch_size = 4  # queries of one forward pass, over all devices together" in top
+    assert main(["train", "mini", "--options"]) == 2
 
 
 def test_what_only_a_retriever_has(config, capsys):

@@ -24,6 +24,7 @@ from rader_ir.encoder import Encoder
 from rader_ir.fusion import interpolate
 from rader_ir.index_writer import build_index
 from rader_ir.java import find_java
+from rader_ir.pyserini.agreement import record_encoder
 from rader_ir.pyserini.topics import read_topics
 from rader_ir.runs import cut, ranked, read_run, without
 
@@ -359,6 +360,34 @@ def test_the_native_search_opens_a_folder_of_pyserini(folder, checkpoint, vector
     flags = ["--index", str(tmp_path), "--topics", str(folder / "topics.jsonl"), "--output", str(tmp_path / "run")]
     assert main(["search", "--native", *flags, "--encoder", checkpoint, "--device", "cpu", "--hits", "10"]) == 0
     assert_same_rankings(read_run(tmp_path / "run"), expected)
+
+
+def test_search_refuses_another_encoder_than_a_folder_of_pyserini_records(
+    folder, checkpoint, tiny_bert, vectors, tmp_path, capsys
+):
+    """Such a folder as `encode` leaves with Pyserini; written again by an encoder of Pyserini's own it passes."""
+    from rader_ir.pyserini.__main__ import main
+
+    doc_ids, of_docs, _ = vectors
+    index = faiss.IndexFlatIP(of_docs.shape[1])
+    index.add(of_docs)
+    faiss.write_index(index, str(tmp_path / "index"))
+    (tmp_path / "docid").write_text("".join(f"{doc_id}\n" for doc_id in doc_ids))
+    record_encoder(tmp_path, Encoder(checkpoint))
+    flags = ["--index", str(tmp_path), "--topics", str(folder / "topics.jsonl"), "--output", str(tmp_path / "run")]
+    assert main(["search", "--native", *flags, "--encoder", str(tiny_bert)]) == 2
+    told = capsys.readouterr().err
+    assert "was made by another encoder" in told and "pooling: 'last' / 'mean'" in told
+    assert main(["search", "--native", *flags, "--encoder", checkpoint, "--device", "cpu"]) == 0
+    record_encoder(tmp_path, None)
+    assert main(["search", "--native", *flags, "--encoder", str(tiny_bert), "--device", "cpu"]) == 0
+
+
+@pytest.mark.java
+def test_pyserinis_own_writer_leaves_a_record_of_our_encoder(loop):
+    """As the native one does, in a file of its own, since the rest of an index of ours is not there."""
+    stock, native = (loop / "stock" / "rader_encoder.json", loop / "native" / "rader_index.json")
+    assert json.loads(stock.read_text())["made_by"] == json.loads(native.read_text())["made_by"]
 
 
 def test_hybrid_refuses_another_encoder_than_the_folder_records(folder, checkpoint, indexed, tmp_path, capsys):

@@ -94,7 +94,7 @@ def test_wrong_files(tmp_path, text, words):
 
 def test_a_file_of_the_other_kind_and_one_that_is_not_there(tmp_path):
     (tmp_path / "x.toml").write_text('checkpoint = "a"\npiece_size = 8\n[data]\nexamples = "b"\n')
-    with pytest.raises(ValueError, match="x.toml: option 'piece_size' is of retrievers only; leave it out"):
+    with pytest.raises(ValueError, match=r"x\.toml: option 'piece_size' is of retrievers only; leave it out"):
         from_toml(tmp_path / "x.toml", "reranker")
     with pytest.raises(FileNotFoundError, match=r"there is no file .*none\.toml of options; write one"):
         from_toml(tmp_path / "none.toml", "retriever")

@@ -10,7 +10,7 @@ import pytest
 
 from rader_ir.checkpoints import find_checkpoint, read_folder
 from rader_ir.encoder import Encoder
-from rader_ir.weights import check_whole, fetch, weights_id
+from rader_ir.weights import check_whole, checkpoint_path, fetch, weights_id
 from tests import hub
 
 ENCODE = "from rader_ir.encoder import Encoder; e = Encoder({!r}); print(e.encode_docs(['x']).shape, e.describe()['weights'])"
@@ -137,3 +137,25 @@ def test_a_folder_without_a_tokenizer(tiny_bert, tmp_path):
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(ValueError, match=r"holds no tokenizer \(tokenizer.json, .*the checkpoint is half-written"):
         Encoder(tmp_path).encode_docs(["a"])
+
+
+def test_an_adapter_and_its_base_open_in_other_libraries_by_their_folders(tmp_path):
+    """Without a hub and with an empty cache; the vectors are the ones that this package makes."""
+    pytest.importorskip("peft")
+    code = """
+from rader_ir import Encoder, checkpoint_path
+from sentence_transformers import SentenceTransformer
+model = SentenceTransformer(str(checkpoint_path("mini-retriever", base=True)), device="cpu")
+model.load_adapter(str(checkpoint_path("mini-retriever")))
+found = model.encode(["every field is a ring"], normalize_embeddings=True)
+print(abs(found - Encoder("mini-retriever").encode_docs(["every field is a ring"])).max() < 1e-5)
+print(abs(found - Encoder("minilm").encode_docs(["every field is a ring"])).max() > 1e-2)
+"""
+    told = run(code, tmp_path, HF_HUB_OFFLINE="1")
+    assert told.stdout.split() == ["True", "True"], told.stderr
+
+
+def test_the_path_of_a_checkpoint_that_is_no_adapter_is_its_bases(tiny_bert):
+    assert checkpoint_path(tiny_bert) == checkpoint_path(str(tiny_bert), base=True) == tiny_bert
+    with pytest.raises(ValueError, match="checkpoint 'nonsense' is unknown"):
+        checkpoint_path("nonsense")

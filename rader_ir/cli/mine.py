@@ -65,6 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="leave out what scores within X of the best positive in its run, or above",
     )
+    sources.add_argument(
+        "--require-negatives", action="store_true", help="leave out examples for which none is found, and count them"
+    )
     sources.add_argument("--seed", type=int, default=0, help="of the draws (default %(default)s)")
     options.add_blank_ids(parser)
     options.add_fields(parser)
@@ -83,12 +86,17 @@ def run(args: argparse.Namespace) -> dict:
     excluded = _excluded(examples, excluded)
     sources, figures = _sources(args, {example.query_id: example.query for example in examples}, documents, excluded)
     mined, removed = mine(examples, sources, documents, excluded=excluded, margin=args.margin, seed=args.seed)
+    bare, found = without_negatives(mined), _count(mined) - _count(examples)
+    if args.require_negatives:
+        mined = [example for example in mined if example.negatives]
+        if not mined:
+            raise ValueError(f"none of {len(examples)} examples has negatives; lower --margin, or give more ranks")
     write_examples(mined, args.out)
     return {
         "documents": len(documents),
         "examples": len(mined),
-        "negatives": _count(mined) - _count(examples),
-        "without_negatives": len(without_negatives(mined)),
+        "negatives": found,
+        "left_out" if args.require_negatives else "without_negatives": len(bare),
         **{f"removed_{reason}": count for reason, count in removed.items()},
         **figures,
         "out": args.out,

@@ -1,11 +1,14 @@
 """`rader train`: a retriever or a reranker from a file of examples and a configuration, or the mini checkpoints anew.
 
 The same call again goes on with a run that was killed and ends with the same weights. For several devices, start it by
-`accelerate launch -m rader_ir.cli train ...`.
+`accelerate launch -m rader_ir.cli train ...`, for several processes on CPUs by `torchrun --nproc_per_node 2 -m rader_ir.cli ...`;
+what a run says first is how many processes it has.
 """
 
 import argparse
 import json
+import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="DIR", help="the folder to make (default: the configuration's data.out; rader-mini)"
     )
+    parser.add_argument("--options", action="store_true", help="print the options of a configuration, and do nothing")
     mini = parser.add_argument_group("of mini")
     mini.add_argument("--data", metavar="DIR", help="the folder of sources that examples/mini_data.py makes")
     mini.add_argument("--only", choices=("mini-retriever", "mini-reranker"), help="make one of both")
@@ -32,9 +36,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Trains, and gives the figures of the run's card."""
+    if args.options:
+        return _print_options(args)
     _check_words(args)
     options.require(LIBRARIES, "training", "train")
-    return _mini(args) if args.kind == MINI else _trained(args)
+    with warnings.catch_warnings():
+        if args.quiet:
+            warnings.simplefilter("ignore", FutureWarning)  # of the libraries, about their own names
+        return _mini(args) if args.kind == MINI else _trained(args)
+
+
+def _print_options(args: argparse.Namespace) -> dict:
+    from rader_ir.train.options_text import options_text
+
+    if args.kind == MINI:
+        raise ValueError("--options is for retriever and reranker; rader train mini has one recipe")
+    sys.stdout.write(options_text(args.kind))
+    return {}
 
 
 def _check_words(args: argparse.Namespace) -> None:
@@ -64,8 +82,10 @@ def _trained(args: argparse.Namespace) -> dict:
     if data.out is None:
         raise ValueError(f"{args.config} names no folder to make; give --out, or `out` in its table [data]")
     from rader_ir.train.data import load
+    from rader_ir.train.sampling import check_negatives
 
     examples, dev, docs = load(data, options.seed)
+    check_negatives(examples, options.negatives)  # before models and their libraries are read
     given = {"examples": examples, "dev": dev, "out": data.out, "verbose": not args.quiet}
     if args.kind == "reranker":
         if data.dev_docs is not None:

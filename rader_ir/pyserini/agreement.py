@@ -2,16 +2,20 @@
 
 Pyserini's stock classes take pooling, prefix and normalisation from flags whose defaults give a RaDeR model wrong
 vectors without a word. Here the checkpoint decides: a flag that contradicts it is refused, one that repeats it is a
-warning. So is a checkpoint refused that contradicts the index which is to be searched.
+warning. So is a checkpoint refused that contradicts the index which is to be searched: `rader_index.json` tells who made its
+vectors, and in a folder that Pyserini's own writer made with our encoder, `rader_encoder.json`.
 """
 
+import json
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
+from rader_ir.files import replacing
 from rader_ir.index import require_same_encoder
-from rader_ir.index_folder import META, read_meta
+from rader_ir.index_folder import META, read_json, read_meta
 
+RECORD = "rader_encoder.json"
 POOLINGS = {"cls": "first", "mean": "mean", "last": "last", "eos": "last"}  # Pyserini's names and ours
 
 
@@ -67,13 +71,32 @@ def check_length(encoder, side: str, max_length: int | None) -> None:
 def check_index(encoder, folder: str) -> None:
     """Hold the encoder of queries against what `folder` records of its documents' encoder.
 
-    A folder that Pyserini wrote records nothing, and neither does the name of an index that Pyserini knows; they pass.
+    A folder that Pyserini wrote with an encoder of its own records nothing, and neither does the name of an index that Pyserini
+    knows; they pass.
 
     Raises:
         ValueError: the folder was made by another encoder.
     """
     if (Path(folder) / META).is_file():
         require_same_encoder(folder, read_meta(Path(folder)), encoder)
+    elif (told := read_json(Path(folder) / RECORD)) is not None:
+        require_same_encoder(folder, told, encoder)
+
+
+def record_encoder(folder: str | Path, encoder) -> None:
+    """Write down in a folder that Pyserini has written which encoder made its vectors, in place of what was told before.
+
+    Args:
+        folder: the index.
+        encoder: anything with `dimension` and `describe()`; None where it was none of ours, of which nothing is known.
+    """
+    (Path(folder) / META).unlink(missing_ok=True)  # of an index that was here before
+    if encoder is None:
+        (Path(folder) / RECORD).unlink(missing_ok=True)
+        return
+    with replacing(Path(folder) / RECORD) as file:
+        told = {"dimension": encoder.dimension, "made_by": encoder.describe()}
+        file.write(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
 
 
 def _facts(encoder):

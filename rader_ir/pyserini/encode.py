@@ -18,7 +18,7 @@ from rader_ir.corpus import read_documents
 from rader_ir.files import numbered_lines, replacing
 from rader_ir.index_formats import LUCENE_DIMENSIONS, write_embeddings_jsonl
 from rader_ir.pyserini import sections
-from rader_ir.pyserini.agreement import check_flags
+from rader_ir.pyserini.agreement import check_flags, record_encoder
 from rader_ir.pyserini.environment import PyseriniUnavailable
 from rader_ir.pyserini.registration import NAME, register, run_main
 
@@ -36,7 +36,8 @@ def main(argv: Sequence[str]) -> None:
     args, unknown = sections.parse(parsers(), parts)
     if args.encoder_class not in (None, NAME):
         register()
-        return run_main("pyserini.encode", argv)
+        run_main("pyserini.encode", argv)
+        return record_encoder(args.embeddings, None)
     dimension = check(args)
     if not args.native:
         try:
@@ -121,10 +122,15 @@ def completed(args: Namespace, parts: dict[str, list[str]], dimension: int) -> l
 
 
 def encode_stock(args: Namespace, argv: list[str]) -> None:
-    """Run `pyserini.encode`; to its JSONL, which has `id` alone, add the `docid` without which Lucene drops a record."""
+    """Run `pyserini.encode`, and complete what it wrote.
+
+    Its JSONL, which has `id` alone, gets the `docid` without which Lucene drops a record; its index gets the name of its encoder.
+    """
     run_main("pyserini.encode", argv)
     if args.to_faiss:
-        return
+        from rader_ir.encoder import Encoder
+
+        return record_encoder(args.embeddings, Encoder(args.encoder))
     path = Path(args.embeddings) / VECTORS_FILE
     with replacing(path) as file:
         for _, line in numbered_lines(path):

@@ -1,7 +1,7 @@
 """Vectors from the files that Pyserini's own programs write: encoded queries, and index folders.
 
-`rader_ir.index_formats` writes these files; an index folder that Pyserini wrote has no description of its encoder, so
-here it is read as it is, and described to `rader_ir.index` by what its files tell.
+`rader_ir.index_formats` writes these files; an index folder that Pyserini wrote has no rader_index.json, so here it is read as it
+is, and described to `rader_ir.index` by what its files tell.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ import numpy as np
 
 from rader_ir.files import numbered_lines
 from rader_ir.index import Index
-from rader_ir.index_folder import META, Plan, new_meta
+from rader_ir.index_folder import META, Plan, new_meta, read_json
+from rader_ir.pyserini.agreement import RECORD
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def open_folder(folder: str | Path) -> Folder:
 
 
 def open_index(folder: str | Path) -> Index:
-    """Open an index folder for search, ours or one that Pyserini wrote; the latter says nothing of its encoder.
+    """Open an index folder for search, ours or one that Pyserini wrote; the latter may say nothing of its encoder.
 
     Raises:
         FileNotFoundError, ValueError: as `Index` for a folder of ours, as `open_folder` for Pyserini's.
@@ -63,7 +64,8 @@ def open_index(folder: str | Path) -> Index:
     if (Path(folder) / META).is_file() or not (Path(folder) / "index").is_file():
         return Index(folder)
     found = open_folder(folder)
-    plan = Plan(found.dimension, made_by={}, chunk=1, formats=["pyserini"])
+    told = read_json(Path(folder) / RECORD) or {}
+    plan = Plan(found.dimension, made_by=told.get("made_by", {}), chunk=1, formats=["pyserini"])
     return Index(folder, meta=new_meta(plan, [len(found.doc_ids)]))
 
 

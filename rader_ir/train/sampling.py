@@ -263,5 +263,6 @@ def _even_out(made: list[_Batch], least: int) -> None:
 def _refuse_bare(bare: Sequence[str], count: int, negatives: int) -> None:
     raise ValueError(
         f"{len(bare)} of {count} examples have no negatives, first {', '.join(map(repr, bare[:3]))}, and {negatives} are wanted "
-        "of each; mine some (`rader mine`), leave these examples out, or train with 0"
+        "of each; mine some (`rader mine`, which leaves such examples out with --require-negatives), or train a retriever with "
+        "negatives = 0"
     )
