@@ -35,6 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", required=True, metavar="FILE", help="JSONL file of examples to write; .gz is compressed"
     )
+    _add_sources(parser)
+    options.add_blank_ids(parser)
+    options.add_fields(parser)
+    options.add_instruction(parser)
+    options.add_model(parser, default="that of --index, or no dense run")
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
     sources = parser.add_argument_group(
         "where negatives come from: RANKS is 31-50:10 (ten by chance), 31-50 (all) or 10 (first)"
     )
@@ -69,10 +77,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--require-negatives", action="store_true", help="leave out examples for which none is found, and count them"
     )
     sources.add_argument("--seed", type=int, default=0, help="of the draws (default %(default)s)")
-    options.add_blank_ids(parser)
-    options.add_fields(parser)
-    options.add_instruction(parser)
-    options.add_model(parser, default="that of --index, or no dense run")
 
 
 def run(args: argparse.Namespace) -> dict:
