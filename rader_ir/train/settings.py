@@ -247,25 +247,26 @@ class Data:
             raise ValueError("options data.dev and data.dev_fraction are both given; keep one")
 
 
-def from_toml(path: str | Path, kind: str) -> tuple[Options, Data]:
+def from_toml(path: str | Path, kind: str | type[Options]) -> tuple[Options, Data]:
     """The options and the data of a configuration file; file names in it are taken from the folder that it lies in.
 
     Args:
         path: a TOML file: options at its top, a table `[data]`.
-        kind: `retriever` or `reranker`.
+        kind: `retriever` or `reranker`, or the class of another recipe's options.
 
     Raises:
         ValueError: no TOML, an unknown option, or a wrong value; the file is named.
         OSError: no such file.
     """
     path = Path(path)
-    check_choice("kind", kind, tuple(KINDS))
+    if isinstance(kind, str):
+        check_choice("kind", kind, tuple(KINDS))
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         data = table.pop("data", None)
         if not isinstance(data, dict):
             raise ValueError("it has no table [data]; give one with `examples` and `out`")
-        return make(KINDS[kind], table), _placed(make(Data, data), path.parent)
+        return make(KINDS.get(kind, kind), table), _placed(make(Data, data), path.parent)
     except ValueError as error:  # TOML's errors are among them
         raise ValueError(f"{path}: {error}") from error
 
