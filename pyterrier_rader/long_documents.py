@@ -110,7 +110,7 @@ class IDCMReranker(Configured, CutsRanks, pt.Transformer):
 
     @property
     def truncated(self) -> int:
-        """Documents cut to `max_doc_length` so far, by all transformers that share the model."""
+        """Queries and documents cut so far, by all transformers that share the model."""
         return self.model().truncated
 
     def unload(self) -> None:

@@ -25,10 +25,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class Query:
-    """A query: how pairs of it look, and the ids that the selector reads."""
+    """A query: how pairs of it look, the ids that the selector reads, and whether it was cut."""
 
     frame: Frame
     ids: list[int]
+    truncated: bool
 
 
 @dataclass(frozen=True)
@@ -65,24 +66,17 @@ class WindowTexts:
         self._end = self._frame("a").behind if config.ends == "document" else []
 
     def queries(self, texts: Sequence[str], longest: int | None) -> list[Query]:
-        """Queries, cut to `max_query_length`.
+        """Queries, cut to `max_query_length` and so that a window has room within the `longest` tokens of the strong model.
 
         Raises:
-            ValueError: one that leaves no room for a window within the `longest` tokens of the strong model.
+            ValueError: windows, or an instruction, that leave no room for any query.
         """
-        made = []
+        bare, made = self.tokens.checkpoint.pair_form is not None, []
         for text in texts:
-            text = self._cut(text)
-            frame = self._frame(text)
-            around = len(frame.before) + len(frame.behind)
-            if longest is not None and around + self.config.width > longest:
-                raise ValueError(
-                    f"a query of {around} tokens leaves no room for a window of {self.config.width} within the {longest} of the "
-                    f"strong model; give max_query_length, or shorten the query ({text[:60]!r}...)"
-                )
-            bare = self.tokens.checkpoint.pair_form is not None
-            ids = self._encode(text)[0] if bare else self.tokens.tokenizer(text, verbose=False)["input_ids"]
-            made.append(Query(frame, ids or list(frame.before)))
+            read = self._first(text, self.config.max_query_length)
+            read, frame = self._fitting(read, longest)
+            ids = self._encode(read)[0] if bare else self.tokens.tokenizer(read, verbose=False)["input_ids"]
+            made.append(Query(frame, ids or list(frame.before), read != text))
         return made
 
     def documents(self, texts: Sequence[str]) -> list[Document]:
@@ -126,13 +120,27 @@ class WindowTexts:
         stop = len(whose) - whose[::-1].index(1)
         return Frame(ids[:start], ids[stop:], types[:start], types[stop:], types[start])
 
-    def _cut(self, query: str) -> str:
-        most = self.config.max_query_length
-        if most is None:
-            return query
+    def _fitting(self, query: str, longest: int | None) -> tuple[str, Frame]:
+        """As much of a query as leaves room for a window, and what it makes of a pair."""
+        frame = self._frame(query)
+        while longest and (excess := len(frame.before) + len(frame.behind) + self.config.width - longest) > 0:
+            count = len(self._encode(query)[0])
+            if count <= excess:
+                raise ValueError(
+                    f"windows of {self.config.width} tokens leave no room for a query within the {longest} that the strong "
+                    "model reads; lower core or overlap, or shorten the instruction"
+                )
+            query = self._first(query, count - excess)
+            frame = self._frame(query)
+        return query, frame
+
+    def _first(self, text: str, count: int | None) -> str:
+        """The first tokens of a text, as text; None takes all."""
+        if count is None:
+            return text
         options = dict(add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        offsets = self.tokens.tokenizer(query, **options)["offset_mapping"]
-        return query if len(offsets) <= most else query[: offsets[most - 1][1]]
+        offsets = self.tokens.tokenizer(text, **options)["offset_mapping"]
+        return text if len(offsets) <= count else text[: offsets[count - 1][1]]
 
     def _encode(self, text: str) -> list[list[int]]:
         return self.tokens.tokenizer([text], add_special_tokens=False, verbose=False)["input_ids"]

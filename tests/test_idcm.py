@@ -281,7 +281,7 @@ def test_any_text_has_a_finite_score(folder, query, doc):
 def test_lengths_cut_queries_and_documents(folder):
     short = IDCM(folder, max_doc_length=12, max_query_length=2)
     [[cut, whole]] = short.read(["law large numbers"], [[text(40), text(1)]])
-    assert (cut.total, short.truncated) == (2, 1)
+    assert (cut.total, short.truncated) == (2, 2)  # the query and one document
     [[same]] = IDCM(folder, max_doc_length=12).read(["law large"], [[text(40)]])
     assert same.score == pytest.approx(cut.score, abs=1e-6)
     assert whole.total == 1
@@ -320,9 +320,15 @@ def test_wrong_options(folder, options, words):
         open_reranker("idcm", checkpoint=folder, **options)
 
 
-def test_a_query_without_room_is_named(folder):
-    with pytest.raises(ValueError, match="leaves no room for a window of 10 within the 512"):
-        IDCM(folder).score([text(600)], [["law"]])
+def test_a_long_query_is_cut_so_that_a_window_has_room(bert, tmp_path):
+    """512 positions: [CLS] 499 [SEP] and 10 [SEP]; words are whole tokens, of which the query keeps the first 499."""
+    folder, words = made(tmp_path, bert), ["law", "odd"] * 300
+    reranker = IDCM(folder)
+    [long], [short] = reranker.read([" ".join(words), " ".join(words[:499])], [[text(30)], [text(30)]])
+    assert (long.windows, long.score) == (short.windows, pytest.approx(short.score, abs=1e-6))
+    assert reranker.truncated == 1
+    with pytest.raises(ValueError, match="windows of 520 tokens leave no room for a query within the 512"):
+        IDCM(made(tmp_path / "wide", bert, core=500, overlap=10)).score(["law"], [["odd"]])
 
 
 def test_fingerprints_follow_weights_and_options(folder, bert, tmp_path):

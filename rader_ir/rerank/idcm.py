@@ -97,7 +97,7 @@ class IDCM:
 
     @property
     def truncated(self) -> int:
-        """Documents cut to `max_doc_length` so far."""
+        """Queries and documents cut so far."""
         return self._truncated
 
     def score(self, queries: Sequence[str], docs: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -110,7 +110,7 @@ class IDCM:
         Equal pairs are read once.
 
         Raises:
-            ValueError: lists that do not fit each other, or a query too long to leave room for a window.
+            ValueError: lists that do not fit each other, or windows that leave no room for any query.
         """
         if len(queries) != len(docs):
             raise ValueError(
@@ -136,7 +136,7 @@ class IDCM:
         queries = texts.queries(list(wanted), loading.longest_text(loaded.files))
         unique = list(dict.fromkeys(text for found in wanted.values() for text in found))
         docs = texts.documents(unique)
-        self._truncated += sum(doc.truncated for doc in docs)
+        self._truncated += sum(text.truncated for text in (*queries, *docs))
         place = {text: i for i, text in enumerate(unique)}
         pairs = [(i, place[text]) for i, found in enumerate(wanted.values()) for text in found]
         chosen = self._chosen(selector, embedder(loaded.model), queries, docs, pairs, loaded)

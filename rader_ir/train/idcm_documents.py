@@ -146,7 +146,6 @@ def train(
     selector, weights = start.light(dimension_of(embedder(model), "cpu"), options.seed)
     texts = WindowTexts(base.tokens, start.config)
     groups = DocumentGroups(examples, strong, texts, longest_text(base.files), base.tokenizer.pad_token_id)
-    texts.queries([example.query for example in (*examples, *dev)], groups.longest)  # raises before any work
     documents = Documents(model, weights, start.config.missing)
     trainer = DocumentTrainer(
         model=documents,

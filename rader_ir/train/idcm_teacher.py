@@ -53,7 +53,7 @@ def lessons(
         kept: the file of scores, read and appended to.
 
     Raises:
-        ValueError: a query that leaves no room for a window, or a score that is no number.
+        ValueError: windows that leave no room for any query, or a score that is no number.
     """
     loaded = strong.open()
     texts = WindowTexts(TextTokens(loaded.tokenizer, loaded.checkpoint), config, strong.instruction)
