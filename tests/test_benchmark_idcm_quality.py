@@ -16,12 +16,12 @@ QUERIES = {"q1": "law of large numbers", "q2": "odd cycle"}
 
 @pytest.fixture
 def data(tmp_path):
-    """A collection laid out as scifact, with documents of 10 to 140 words."""
+    """A collection laid out as scifact, with documents of 10 to 335 words."""
     folder = tmp_path / "data" / "scifact"
     (folder / "qrels").mkdir(parents=True)
     with gzip.open(folder / "corpus.jsonl.gz", "wt") as file:
         for i in range(14):
-            file.write(json.dumps({"doc_id": f"d{i}", "text": text(10 + 10 * i, i)}) + "\n")
+            file.write(json.dumps({"doc_id": f"d{i}", "text": text(10 + 25 * i, i)}) + "\n")
     for name in ("test", "train"):
         records = [json.dumps({"query_id": f"{name}-{key}", "text": words}) for key, words in QUERIES.items()]
         (folder / f"queries.{name}.jsonl").write_text("\n".join(records) + "\n")
