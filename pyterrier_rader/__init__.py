@@ -13,6 +13,7 @@ _PUBLIC = {
     "DeARListwiseReranker": "llm_rerankers",
     "ExcludeDocuments": "exclusions",
     "ICRReranker": "llm_rerankers",
+    "IDCMReranker": "long_documents",
     "LLMRatingReranker": "llm_rerankers",
     "RaDeREncoder": "encoders",
     "RaDeRFusion": "fusion",

@@ -44,6 +44,18 @@ def _stamp(options: dict) -> tuple:
     return () if prompt is None else (Path(prompt).stat().st_mtime_ns,)
 
 
+def composed(system: str, folder, **options):
+    """The reranker `system` of `rader_ir.rerank` over a folder of several models; an object with `read` is taken as it is."""
+    if hasattr(folder, "read"):
+        return folder
+    from rader_ir.rerank import open_reranker
+
+    place = Path(folder).expanduser()
+    stamp = (_written(str(place)), *(_written(str(part)) for part in sorted(place.glob("*/"))))
+    key = (system, str(place.absolute()), *sorted(options.items()))
+    return _kept(key, stamp, lambda: open_reranker(system, checkpoint=place, **options))
+
+
 def _shared(kind: str, make, checkpoint, options: dict):
     found = find_checkpoint(checkpoint)
     key = (kind, found, *sorted(options.items()))

@@ -6,7 +6,7 @@ token and the library's own heads then read the wrong place. BERT-likes read the
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -94,6 +94,19 @@ class CrossEncoder(TextModel):
             for query, texts in zip(queries, docs, strict=True)
         ]
 
+    def score_ids(self, queries: Sequence[Hashable], ids: Ids) -> np.ndarray:
+        """Scores, float32 [n], of pairs that are token ids already, special ones included, none longer than the model reads.
+
+        Args:
+            queries: whatever is equal for pairs of one query; these lie side by side.
+            ids: of the n pairs.
+        """
+        loaded, scores = self.open(), np.full(len(queries), np.nan, dtype=np.float32)
+        if len(queries):
+            with tqdm(total=len(queries), desc="rerank", unit="pair", disable=not self.verbose) as progress:
+                _score_part(loaded, queries, ids, scores, self._budget(loaded), progress.update)
+        return scores
+
     def describe(self) -> dict:
         """What makes these scores what they are; fetches the files, loads no weights."""
         settled = self.settled()
@@ -117,7 +130,9 @@ class CrossEncoder(TextModel):
         return scores
 
 
-def _score_part(loaded: loading.Loaded, queries: Sequence[str], ids: Ids, scores: np.ndarray, budget: int, done) -> int:
+def _score_part(
+    loaded: loading.Loaded, queries: Sequence[Hashable], ids: Ids, scores: np.ndarray, budget: int, done
+) -> int:
     """Fill `scores` [n], NaN so far, of pairs that lie query by query; returns the budget that fitted into memory."""
     head = _head(loaded.model)
     way = loaded.engine.way_for(int(ids.lengths.max()))
@@ -164,7 +179,7 @@ def _portions(pairs: list[tuple[str, str]]) -> Iterator[slice]:
             yield slice(start + part.start, start + part.stop)
 
 
-def _groups(queries: Sequence[str]) -> list[slice]:
+def _groups(queries: Sequence[Hashable]) -> list[slice]:
     """Where each run of equal queries lies."""
     edges = [i for i in range(len(queries)) if not i or queries[i] != queries[i - 1]] + [len(queries)]
     return [slice(start, stop) for start, stop in pairwise(edges)]

@@ -19,6 +19,7 @@ from pyterrier_rader import (
     DeARListwiseReranker,
     ExcludeDocuments,
     ICRReranker,
+    IDCMReranker,
     LLMRatingReranker,
     RaDeREncoder,
     RaDeRFusion,
@@ -32,7 +33,7 @@ from pyterrier_rader import (
 )
 from tests import tiny
 from tests.judging import WordJudge
-from tests.toys import WordEncoder, WordOverlap
+from tests.toys import WordEncoder, WordOverlap, WordReader
 
 TEXTS = {
     "d1": "every finite integral domain is a field",
@@ -79,7 +80,7 @@ class Case:
     text_field: str | None = None  # the column of texts that it cannot do without
 
 
-ENCODER, SCORER, JUDGE = WordEncoder(), WordOverlap(), WordJudge()
+ENCODER, SCORER, READER, JUDGE = WordEncoder(), WordOverlap(), WordReader(), WordJudge()
 
 
 @cache
@@ -120,6 +121,8 @@ CASES = {
         lambda: RaDeREncoder(ENCODER, passage_length=3).text_scorer(), results, "rank", "text"
     ),
     "reranker": Case(lambda: RaDeRReranker(SCORER), results, "rank", "text"),
+    "idcm": Case(lambda: IDCMReranker(READER), results, "rank", "text"),
+    "idcm, no snippets": Case(lambda: IDCMReranker(READER, snippets=False), results, "rank", "text"),
     "rank-r1": Case(lambda: RankR1Reranker(JUDGE, children=2, top=3), results, "rank", "text"),
     "rankgpt": Case(lambda: RankGPTReranker(JUDGE, window=3, stride=2), results, "rank", "text"),
     "rankgpt, shown by chance": Case(

@@ -227,3 +227,19 @@ def test_bad_documents_end_with_2_and_no_index(files, tiny_bert, capsys, content
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
     assert rader("search index queries.jsonl --out x.trec") == 2, "what was written is not taken for an index"
+
+
+def test_rerank_by_idcm_is_its_score(files, tiny_qwen2_reranker):
+    """With one passage read of each document, and with as many as there are, against the system itself."""
+    from rader_ir.rerank.idcm import IDCM
+    from tests.idcm_folder import made
+
+    folder = made(files / "idcm", tiny_qwen2_reranker, core=3, overlap=1)
+    command = f"rerank all.trec --docs docs.jsonl --queries queries.jsonl --system idcm --checkpoint {folder}"
+    for passages in (1, 9):
+        assert rader(f"{command} --passages {passages} --out {passages}.trec") == 0
+        texts = [list(DOCUMENTS.values())] * 2
+        scores = np.stack(IDCM(folder, passages=passages).score(list(QUERIES.values()), texts))
+        assert_equal_runs(read_run(f"{passages}.trec"), best(scores))
+    assert read_run("1.trec") != read_run("9.trec")
+    assert rader(f"{command} --passage-length 5 --out no.trec") == 2

@@ -10,7 +10,12 @@ from torch.nn import functional
 
 from rader_ir.train import losses
 
-TAUGHT = {"kl": losses.kl_to_teacher, "margin mse": losses.margin_mse, "ranknet": losses.ranknet}
+TAUGHT = {
+    "kl": losses.kl_to_teacher,
+    "margin mse": losses.margin_mse,
+    "ranknet": losses.ranknet,
+    "ndcg loss 2": lambda scores, teacher: losses.ndcg_loss2(scores, teacher.abs()),
+}
 ALL = TAUGHT | {"group softmax": lambda scores, _: losses.group_softmax(scores)}
 
 
@@ -128,6 +133,29 @@ def test_ranknet_by_hand_and_by_a_loop():
     scores, teacher = random_scores(6), random_scores(7).round()
     assert any(len(set(row)) < len(row) for row in teacher.tolist())
     assert losses.ranknet(scores, teacher).item() == pytest.approx(slow_ranknet(scores, teacher), rel=1e-5)
+
+
+def slow_ndcg_loss2(scores, gains):
+    total = 0.0
+    for found, labels in zip(scores.tolist(), gains.tolist(), strict=True):
+        worth = [2**label - 1 for label in labels]
+        most = sum(w / math.log2(2 + place) for place, w in enumerate(sorted(worth, reverse=True)))
+        places = {i: place for place, i in enumerate(sorted(range(len(found)), key=lambda i: -found[i]))}
+        for i, j in product(range(len(found)), repeat=2):
+            if labels[i] > labels[j]:
+                apart = abs(places[i] - places[j])
+                delta = abs(1 / math.log2(1 + apart) - 1 / math.log2(2 + apart))
+                total += math.log2(1 + math.exp(found[j] - found[i])) * delta * (worth[i] - worth[j]) / most
+    return total / len(scores)
+
+
+def test_ndcg_loss_2_by_hand_and_by_a_loop():
+    """Gain 1 for the lower of two scores 0 and 1: they are 1 apart, (1/log2(2) - 1/log2(3)) * log2(1 + e), of a best DCG of 1."""
+    by_hand = (1 - 1 / math.log2(3)) * math.log2(1 + math.e)
+    assert losses.ndcg_loss2(table([[0, 1]]), table([[1, 0]])).item() == pytest.approx(by_hand, rel=1e-6)
+    assert losses.ndcg_loss2(table([[0, 1, 5]]), table([[0, 0, 0]])).item() == 0
+    scores, gains = random_scores(20), random_scores(21).clamp(min=0).round()
+    assert losses.ndcg_loss2(scores, gains).item() == pytest.approx(slow_ndcg_loss2(scores, gains), rel=1e-5)
 
 
 class Fixed(nn.Module):

@@ -25,6 +25,7 @@ from pyterrier_rader import (  # noqa: E402
     DeARListwiseReranker,
     ExcludeDocuments,
     ICRReranker,
+    IDCMReranker,
     LLMRatingReranker,
     RaDeREncoder,
     RaDeRFusion,
@@ -69,6 +70,7 @@ CONFIGURED = [
     RaDeRIndex("somewhere").vec_loader(),
     Bm25Index("somewhere").indexer(mode="overwrite"),
     CachedScores(RaDeRReranker(), "scores"),
+    IDCMReranker("somewhere", strong="minilm", passages=2, missing="mean", snippets=False, num_results=9),
     RankR1Reranker("http://127.0.0.1:9/v1", lm_model="r1", children=9, passage_words=400),
     RankGPTReranker("local:somewhere", method="setwise", top=5, num_results=5),
     DeARListwiseReranker("vllm:somewhere", first=20, cache="replies", details=True),
@@ -290,9 +292,11 @@ from pyterrier_rader import *
 encoder, reranker = RaDeREncoder(task="biology"), RaDeRReranker(passage_length=128)
 judge = RankR1Reranker("local:nowhere", details=True) >> LLMRatingReranker("vllm:nowhere", num_results=3)
 judge = judge >> ICRReranker("organisation/nowhere", layers=[3, 5], num_results=3)
+long = IDCMReranker("nowhere") >> IDCMReranker("nowhere", snippets=False)
 dense, bm25 = encoder >> RaDeRIndex("nowhere").retriever(), Bm25Retriever("nowhere")
 pipeline = RaDeRFusion(dense, SafeQueries() >> bm25) % 100 >> TextLoader({}) >> CachedScores(reranker, "nowhere") % 10
-for whole in (pipeline.compile(), ReciprocalRankFusion(dense, bm25), encoder, encoder.text_scorer(), reranker, judge):
+fused = ReciprocalRankFusion(dense, bm25)
+for whole in (pipeline.compile(), fused, encoder, encoder.text_scorer(), reranker, judge, long):
     repr(whole), str(whole), hash(whole), whole == whole
     pt.schematic.draw(whole)
     for columns in pt.inspect.transformer_inputs(whole):

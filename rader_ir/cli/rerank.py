@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--passage-stride", type=options.positive, metavar="N", help="tokens from one passage's start to the next"
     )
+    parser.add_argument(
+        "--passages",
+        type=options.positive,
+        metavar="K",
+        help="of idcm: windows of a document that the strong model reads",
+    )
     options.add_fields(parser)
     options.add_run_output(parser, depth=100)
     options.add_instruction(parser)
@@ -42,7 +48,8 @@ def run(args: argparse.Namespace) -> dict:
     if args.system in ASKING:
         reranker = asking.Totals(asking.opened(args))
     else:
-        reranker = opened(args, passage_length=args.passage_length, passage_stride=args.passage_stride)
+        given = {name: getattr(args, name) for name in ("passage_length", "passage_stride", "passages")}
+        reranker = opened(args, **{name: value for name, value in given.items() if value is not None})
     queries, excluded = read_queries(args.queries, fields=args.query_fields)
     reranked = _reranked(args, reranker, queries, excluded)
     return {

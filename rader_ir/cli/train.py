@@ -1,4 +1,4 @@
-"""`rader train`: a retriever or a reranker from a file of examples and a configuration, or the mini checkpoints anew.
+"""`rader train`: a retriever, a reranker or an IDCM from examples and a configuration, or the mini checkpoints anew.
 
 The same call again goes on with a run that was killed and ends with the same weights. For several devices, start it by
 `accelerate launch -m rader_ir.cli train ...`, for several processes on CPUs by `torchrun --nproc_per_node 2 -m rader_ir.cli ...`;
@@ -15,7 +15,8 @@ from pathlib import Path
 from rader_ir.cli import options
 
 MINI = "mini"
-KINDS = ("retriever", "reranker", MINI)
+IDCM = "idcm"
+KINDS = ("retriever", "reranker", IDCM, MINI)
 LIBRARIES = ("sentence_transformers", "peft", "accelerate", "datasets", "matplotlib")  # of the extra `train`
 
 
@@ -77,7 +78,10 @@ def _mini(args: argparse.Namespace) -> dict:
 def _trained(args: argparse.Namespace) -> dict:
     from rader_ir.train.settings import from_toml
 
-    options, data = from_toml(args.config, args.kind)
+    kind = args.kind
+    if kind == IDCM:
+        from rader_ir.train.idcm_settings import IDCMOptions as kind
+    options, data = from_toml(args.config, kind)
     data = replace(data, out=args.out or data.out)
     if data.out is None:
         raise ValueError(f"{args.config} names no folder to make; give --out, or `out` in its table [data]")
@@ -87,14 +91,16 @@ def _trained(args: argparse.Namespace) -> dict:
     examples, dev, docs = load(data, options.seed)
     check_negatives(examples, options.negatives)  # before models and their libraries are read
     given = {"examples": examples, "dev": dev, "out": data.out, "verbose": not args.quiet}
+    if args.kind != "retriever" and data.dev_docs is not None:
+        raise ValueError("option data.dev_docs is for retrievers; a reranker is measured on each query's own passages")
     if args.kind == "reranker":
-        if data.dev_docs is not None:
-            raise ValueError(
-                "option data.dev_docs is for retrievers; a reranker is measured on each query's own passages"
-            )
         from rader_ir.train.reranker import train_reranker
 
         folder = train_reranker(options, **given)
+    elif args.kind == IDCM:
+        from rader_ir.train.idcm import train_idcm
+
+        folder = train_idcm(options, **given)
     else:
         from rader_ir.train.retriever import train_retriever
 

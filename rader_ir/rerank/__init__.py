@@ -19,6 +19,7 @@ SYSTEMS = {
     "dear-listwise": ("rader_ir.rerank.dear", "DeARListwise"),
     "llm-rating": ("rader_ir.rerank.llm_rating", "LLMRating"),
     "icr": ("rader_ir.rerank.icr", "ICR"),
+    "idcm": ("rader_ir.rerank.idcm", "IDCM"),
 }
 
 # Those that ask a language model: made with `lm`, not with a checkpoint; beside `score` they have `rank` and `statistics`

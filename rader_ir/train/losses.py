@@ -7,6 +7,8 @@ lacks is NaN, and NaN in any input makes the loss NaN: a caller stops, nothing i
 In the equations s_i is the model's score of candidate i of a query's n, t_i the teacher's, and candidate 0 the positive.
 """
 
+import math
+
 import torch
 from torch.nn import functional
 
@@ -144,6 +146,34 @@ def ranknet(scores: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     means = each.sum(dim=(1, 2)) / better.sum(dim=(1, 2)).clamp(min=1)
     # comparisons with NaN are false and would pass over the pair
     return torch.where(wanted.isnan().any(dim=1), torch.nan, means).mean()
+
+
+def ndcg_loss2(scores: torch.Tensor, gains: torch.Tensor) -> torch.Tensor:
+    """NDCGLoss2 of the LambdaLoss framework (Wang et al., CIKM 2018, section 4.3), as IDCM's selector is trained.
+
+    For two candidates with g_i > g_j whose places in the model's own order are d apart, log2(1 + exp(s_j - s_i)) counts
+    |1 / log2(1 + d) - 1 / log2(2 + d)| times (2^g_i - 2^g_j) / m, with m the best DCG that the gains allow. Summed over a
+    query's pairs, then the mean over queries; a query without gains counts as 0.
+
+    Args:
+        scores: [q, n], n at least 2.
+        gains: g, 0 or more, [q, n], not differentiated.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    _check_groups(scores, gains)
+    found, labels = scores.float(), gains.detach().float()
+    worth = 2**labels - 1
+    discounts = torch.log2(torch.arange(found.shape[1], device=found.device) + 2.0)
+    most = (worth.sort(dim=1, descending=True).values / discounts).sum(dim=1).clamp(min=1e-9)
+    place = found.detach().argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    apart = (place.unsqueeze(2) - place.unsqueeze(1)).abs().clamp(min=1).float()
+    delta = (1 / torch.log2(1 + apart) - 1 / torch.log2(2 + apart)).abs()
+    better = (worth.unsqueeze(2) - worth.unsqueeze(1)).clamp(min=0) / most[:, None, None]
+    each = functional.softplus(found.unsqueeze(1) - found.unsqueeze(2)) / math.log(2)
+    total = (each * delta * better).sum(dim=(1, 2))
+    return torch.where(found.isnan().any(dim=1) | labels.isnan().any(dim=1), torch.nan, total).mean()
 
 
 def _check_groups(scores: torch.Tensor, teacher: torch.Tensor | None = None) -> None:

@@ -39,7 +39,7 @@ def readme(card: Mapping) -> str:
         *_sources(about),
         "## Use",
         "",
-        *(_retriever_use(card) if retriever else _reranker_use(card)),
+        *{"retriever": _retriever_use, "idcm": _idcm_use}.get(card["kind"], _reranker_use)(card),
         "",
         "## Text path",
         "",
@@ -117,6 +117,20 @@ def _reranker_use(card: Mapping) -> list[str]:
             "`sentence_transformers.CrossEncoder` gives the same" + ("." if not given else " with `num_labels=1`.")
         )
     return lines
+
+
+def _idcm_use(card: Mapping) -> list[str]:
+    return [
+        "```python",
+        "from rader_ir import open_reranker",
+        "",
+        'reranker = open_reranker("idcm", checkpoint="path")',
+        'scores = reranker.score(["a query"], [["a long document", "another"]])',
+        "```",
+        "",
+        "In PyTerrier: `pyterrier_rader.IDCMReranker`, which shows the windows that were read too. The text path below is the",
+        "strong model's, which reads windows of the document.",
+    ]
 
 
 def _sources(about: Mapping) -> list[str]:

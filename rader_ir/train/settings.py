@@ -248,19 +248,20 @@ class Data:
             raise ValueError("options data.dev and data.dev_fraction are both given; keep one")
 
 
-def from_toml(path: str | Path, kind: str) -> tuple[Options, Data]:
+def from_toml(path: str | Path, kind: str | type[Options]) -> tuple[Options, Data]:
     """The options and the data of a configuration file; file names in it are taken from the folder that it lies in.
 
     Args:
         path: a TOML file: options at its top, a table `[data]`.
-        kind: `retriever` or `reranker`.
+        kind: `retriever` or `reranker`, or the class of another recipe's options.
 
     Raises:
         ValueError: no TOML, an unknown option, or a wrong value; the file is named.
         OSError: no such file.
     """
     path = Path(path)
-    check_choice("kind", kind, tuple(KINDS))
+    if isinstance(kind, str):
+        check_choice("kind", kind, tuple(KINDS))
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path} of options; write one, as the README shows")
     try:
@@ -272,7 +273,7 @@ def from_toml(path: str | Path, kind: str) -> tuple[Options, Data]:
             raise ValueError(
                 "options memory and piece_size are both given; with memory batches are read whole, keep one"
             )
-        return make(KINDS[kind], table), _placed(make(Data, data), path.parent)
+        return make(KINDS.get(kind, kind), table), _placed(make(Data, data), path.parent)
     except ValueError as error:  # TOML's errors are among them
         raise ValueError(f"{path}: {error}") from error
 

@@ -1,0 +1,67 @@
+"""The benchmark of IDCM on a made-up collection: its first row is the standard, its shares follow from the documents' windows."""
+
+import gzip
+import json
+
+import pytest
+
+from rader_ir.rerank.idcm import IDCM
+from tests import tiny
+from tests.benchmarks import idcm_quality
+from tests.idcm_folder import text
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+QUERIES = {"q1": "law of large numbers", "q2": "odd cycle"}
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A collection laid out as scifact, with documents of 10 to 335 words."""
+    folder = tmp_path / "data" / "scifact"
+    (folder / "qrels").mkdir(parents=True)
+    with gzip.open(folder / "corpus.jsonl.gz", "wt") as file:
+        for i in range(14):
+            file.write(json.dumps({"doc_id": f"d{i}", "text": text(10 + 25 * i, i)}) + "\n")
+    for name in ("test", "train"):
+        records = [json.dumps({"query_id": f"{name}-{key}", "text": words}) for key, words in QUERIES.items()]
+        (folder / f"queries.{name}.jsonl").write_text("\n".join(records) + "\n")
+    rows = [f"test-{key}\t0\td{place}\t1\n" for place, key in enumerate(QUERIES)]
+    (folder / "qrels" / "test.tsv").write_text("".join(rows))
+    return tmp_path / "data"
+
+
+def test_rows(data, tmp_path):
+    strong = tiny.bert(tmp_path / "strong", labels=1)
+    words = ["--data", str(data), "--strong", str(strong), "--depth", "14", "--epochs", "1", "--training", "2"]
+    setting = idcm_quality.SETTINGS[0]
+    made = list(idcm_quality.rows(setting, data, tmp_path, idcm_quality.parsed(words)))
+    assert [(row["k"], row["queries"]) for row in made] == [("all", 2), (2, 2), (4, 2)]
+    assert made[0]["difference"] == 0 and made[0]["share of windows"] == 1
+    for row in made[1:]:
+        assert row["nDCG@10"] - made[0]["nDCG@10"] == pytest.approx(row["difference"], abs=1e-9)
+    # of each document of a run the strong model reads at most k windows
+    assert 0 < made[1]["share of windows"] < made[2]["share of windows"] < 1
+
+
+def test_shares_by_hand(data, tmp_path):
+    """Two documents of 1 and 3 windows of 50 tokens; k = 2 reads 1 + 2 of them."""
+    strong = tiny.bert(tmp_path / "strong", labels=1)
+    options = idcm_quality.parsed(["--strong", str(strong), "--epochs", "1", "--training", "2"])
+    list(idcm_quality.rows(idcm_quality.SETTINGS[0], data, tmp_path, options))
+    reranker = IDCM(tmp_path / "scifact-ndcg2", passages=2)
+    texts = {
+        "short": "the law of large numbers",
+        "long": "the law of large numbers " * 24,
+    }  # 120 words of one token each
+    [readings] = reranker.read(["law"], [list(texts.values())])
+    assert [reading.total for reading in readings] == [1, 3]
+    _, share, _ = idcm_quality.reranked(reranker, {"q": "law"}, {"q": dict.fromkeys(texts, 1.0)}, texts)
+    assert share == 3 / 4
+
+
+def test_lessons_texts(tmp_path):
+    segments = [{"text": "one"}, {"image": "x.png", "caption": "two"}, {"missing_image": "y", "alt": "three"}]
+    sections = [{"heading": "", "segments": segments[:1]}, {"heading": "more", "segments": segments[1:]}]
+    record = {"doc_id": "a", "title": "what", "sections": sections}
+    (tmp_path / "documents.jsonl").write_text(json.dumps(record) + "\n")
+    assert idcm_quality.documents(tmp_path) == {"a": "what\none\nmore\ntwo"}
