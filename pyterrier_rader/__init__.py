@@ -15,6 +15,7 @@ _PUBLIC = {
     "ICRReranker": "llm_rerankers",
     "IDCMReranker": "long_documents",
     "LLMRatingReranker": "llm_rerankers",
+    "ProRankReranker": "rerankers",
     "RaDeREncoder": "encoders",
     "RaDeRFusion": "fusion",
     "RaDeRIndex": "indexes",

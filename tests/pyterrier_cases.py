@@ -21,6 +21,7 @@ from pyterrier_rader import (
     ICRReranker,
     IDCMReranker,
     LLMRatingReranker,
+    ProRankReranker,
     RaDeREncoder,
     RaDeRFusion,
     RaDeRIndex,
@@ -123,6 +124,7 @@ CASES = {
     "reranker": Case(lambda: RaDeRReranker(SCORER), results, "rank", "text"),
     "idcm": Case(lambda: IDCMReranker(READER), results, "rank", "text"),
     "idcm, no snippets": Case(lambda: IDCMReranker(READER, snippets=False), results, "rank", "text"),
+    "prorank": Case(lambda: ProRankReranker(SCORER), results, "rank", "text"),
     "rank-r1": Case(lambda: RankR1Reranker(JUDGE, children=2, top=3), results, "rank", "text"),
     "rankgpt": Case(lambda: RankGPTReranker(JUDGE, window=3, stride=2), results, "rank", "text"),
     "rankgpt, shown by chance": Case(

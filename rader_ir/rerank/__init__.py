@@ -14,6 +14,7 @@ import numpy as np
 SYSTEMS = {
     "rader": ("rader_ir.rerank.rader", "RaDeR"),
     "biencoder": ("rader_ir.rerank.biencoder", "BiEncoder"),
+    "prorank": ("rader_ir.rerank.prorank", "ProRank"),
     "rank-r1": ("rader_ir.rerank.rank_r1", "RankR1"),
     "rankgpt": ("rader_ir.rerank.rankgpt", "RankGPT"),
     "dear-listwise": ("rader_ir.rerank.dear", "DeARListwise"),
