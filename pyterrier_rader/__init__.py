@@ -11,6 +11,7 @@ _PUBLIC = {
     "Bm25Retriever": "bm25",
     "CachedScores": "caching",
     "DeARListwiseReranker": "llm_rerankers",
+    "DeARReranker": "dear",
     "ExcludeDocuments": "exclusions",
     "ICRReranker": "llm_rerankers",
     "IDCMReranker": "long_documents",

@@ -42,6 +42,7 @@ class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
     """
 
     schematic = shown_as("RaDeR reranker")
+    _system = "rader"
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
     def model(self):
         """The live reranker of `rader_ir`, or the ready object; weights are loaded when it gets its first pair."""
         return live.reranker(
-            "rader",
+            self._system,
             self.checkpoint,
             passage_length=self.passage_length,
             passage_stride=self.passage_stride,

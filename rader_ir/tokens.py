@@ -146,10 +146,10 @@ class TextTokens:
         bare = {text: self._marks.sub(" ", text) if self._marks else text for text in dict.fromkeys(texts)}
         if most is not None and bare:
             options = dict(add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-            offsets = self.tokenizer(list(bare.values()), **options)["offset_mapping"]
-            for text, places in zip(list(bare), offsets, strict=True):
+            blank = [f" {text}" for text in bare.values()]  # as they stand behind "query:"
+            for text, places in zip(list(bare), self.tokenizer(blank, **options)["offset_mapping"], strict=True):
                 if len(places) > most:
-                    bare[text] = bare[text][: places[most - 1][1]]
+                    bare[text] = bare[text][: places[most - 1][1] - 1]
         return [bare[text] for text in texts]
 
     def passages(self, texts: Sequence[str], length: int, stride: int | None) -> list[list[str]]:

@@ -17,6 +17,7 @@ from pyterrier_rader import (
     Bm25Index,
     CachedScores,
     DeARListwiseReranker,
+    DeARReranker,
     ExcludeDocuments,
     ICRReranker,
     IDCMReranker,
@@ -131,6 +132,8 @@ CASES = {
         lambda: RankGPTReranker(JUDGE, method="setwise", shuffle=True), results, "rank", "text"
     ),
     "dear, listwise": Case(lambda: DeARListwiseReranker(JUDGE, first=4), results, "rank", "text"),
+    "dear, both": Case(lambda: DeARReranker(JUDGE, checkpoint=SCORER, first=4), results, "rank", "text"),
+    "dear, pointwise": Case(lambda: DeARReranker(stage="pointwise", checkpoint=SCORER), results, "rank", "text"),
     "llm rating": Case(lambda: LLMRatingReranker(JUDGE), results, "rank", "text"),
     "icr": Case(lambda: ICRReranker(instruct(), device="cpu"), results, "rank", "text"),
     "icr, windows": Case(

@@ -299,10 +299,10 @@ def test_pairs_bounded_each_by_itself(tiny_llama):
     assert ids.rows[0].count(tokenizer.bos_token_id) == 2 and "<|eot_id|>" not in found[1]
     short = ["x y z w v u", "a b c d e f g"]
     cut = [
-        tokenizer.decode(tokenizer(t, add_special_tokens=False)["input_ids"][:n])
+        tokenizer.decode(tokenizer(f" {t}", add_special_tokens=False)["input_ids"][:n])
         for t, n in zip(short, (4, 5), strict=True)
     ]
-    assert found[0] == f"<|begin_of_text|>q {cut[0]}<|begin_of_text|>d {cut[1]}"
+    assert found[0] == f"<|begin_of_text|>q{cut[0]}<|begin_of_text|>d{cut[1]}"
 
 
 def test_the_benchmarks_ways_agree(tmp_path):

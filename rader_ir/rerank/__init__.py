@@ -17,6 +17,7 @@ SYSTEMS = {
     "prorank": ("rader_ir.rerank.prorank", "ProRank"),
     "rank-r1": ("rader_ir.rerank.rank_r1", "RankR1"),
     "rankgpt": ("rader_ir.rerank.rankgpt", "RankGPT"),
+    "dear-pointwise": ("rader_ir.rerank.dear", "DeARPointwise"),
     "dear-listwise": ("rader_ir.rerank.dear", "DeARListwise"),
     "llm-rating": ("rader_ir.rerank.llm_rating", "LLMRating"),
     "icr": ("rader_ir.rerank.icr", "ICR"),

@@ -1,7 +1,7 @@
 """What ProRank's score needs in memory against a forward pass that makes all logits: `python -m tests.benchmarks.prorank`.
 
 A batch of pairs of equal length goes through a decoder with random weights and Qwen2.5's vocabulary, each way in a process of its
-own; what is told is the highest memory above that of one pair of 704 tokens, which holds weights and libraries too. The
+own; what is told is the highest memory above that of one pair of 704 tokens by two logits, weights and libraries. The
 arithmetic beside it is that of the logits alone: pairs x tokens x vocabulary x bytes.
 """
 
@@ -65,17 +65,15 @@ WAYS = {"two": two_logits, "all": all_logits}
 
 
 def measured(batch: int, tokens: int, dtype: str) -> dict[str, float]:
-    """{way: megabytes above a batch of one short pair}."""
+    """{way: megabytes above those of one short pair by two logits}."""
     found = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = made(Path(scratch) / "model", dtype)
         for way in WAYS:
-            high, low = (
-                peak("tests.benchmarks.prorank", way, folder, [*size, dtype], threads=1, scratch=Path(scratch))
-                for size in ((batch, tokens), (1, 704))
-            )
-            found[way] = high - low
-    return found
+            options = dict(threads=1, scratch=Path(scratch))
+            found[way] = peak("tests.benchmarks.prorank", way, folder, [batch, tokens, dtype], **options)
+        least = peak("tests.benchmarks.prorank", "two", folder, [1, 704, dtype], **options)
+    return {way: most - least for way, most in found.items()}
 
 
 def main() -> None:
