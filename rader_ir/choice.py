@@ -33,9 +33,14 @@ def answer_ids(tokenizer) -> tuple[int, int]:
     return ids[0][0], ids[1][0]
 
 
-def direction(model: torch.nn.Module, tokenizer) -> torch.Tensor:
-    """What a state is multiplied by to give the score: the output layer's row of "1" minus that of "0", float32 [D]."""
-    rows = model.get_output_embeddings().weight[list(answer_ids(tokenizer))].float()
+def direction(model: torch.nn.Module, answers: tuple[int, int]) -> torch.Tensor:
+    """What a state is multiplied by to give the score: the output layer's row of "1" minus that of "0", float32 [D].
+
+    Args:
+        model: with an output layer.
+        answers: as `answer_ids` gives them.
+    """
+    rows = model.get_output_embeddings().weight[list(answers)].float()
     return rows[0] - rows[1]
 
 

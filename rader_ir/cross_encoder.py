@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from rader_ir import loading
 from rader_ir.checkpoints import DEFAULT_RERANKER, Checkpoint, check_length
-from rader_ir.choice import direction
+from rader_ir.choice import answer_ids, direction
 from rader_ir.packed import Pack
 from rader_ir.packed.padded import padded
 from rader_ir.text_model import TextModel, check_texts
@@ -206,7 +206,7 @@ def _head(loaded: loading.Loaded) -> Callable[..., torch.Tensor]:
     """What makes scores [n] of a way, a pack and its prefixes."""
     model = loaded.model
     if loaded.checkpoint.head == "choice":
-        towards = direction(model, loaded.tokenizer)
+        towards = direction(model, answer_ids(loaded.tokenizer))
         return lambda way, pack, known: way.pooled(pack, "last", known).float() @ towards
     if hasattr(model, "score"):
         return lambda way, pack, known: model.score(way.pooled(pack, "last", known))[:, 0]

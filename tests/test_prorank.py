@@ -257,7 +257,9 @@ def test_fingerprints_tell_apart_what_scores_apart(folder):
 def test_the_row_of_the_output_layer(folder):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     one, zero = answer_ids(tokenizer)
-    torch.testing.assert_close(direction(model, tokenizer), model.lm_head.weight[one] - model.lm_head.weight[zero])
+    torch.testing.assert_close(
+        direction(model, answer_ids(tokenizer)), model.lm_head.weight[one] - model.lm_head.weight[zero]
+    )
 
 
 def test_in_pyterrier(folder):

@@ -1,0 +1,75 @@
+"""Training ProRank: a small language model that learns to answer 1 or 0, then to score by these two logits (arXiv:2506.03487).
+
+Stage 1 (GRPO, section 3.2) rewards what it writes: a digit earns something for its form and more for being right. Stage 2 goes on
+with the same model and takes a loss over a query's candidates on the logit of "1" minus that of "0" (section 3.3). Which loss is
+not told; softmax cross-entropy is the default here, and all of `train_reranker`'s can be had. No weight is added.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rader_ir import loading
+from rader_ir.checkpoints import find_checkpoint
+from rader_ir.choice import as_judge, check_room
+from rader_ir.examples import Example
+from rader_ir.prompts import load_prompts
+from rader_ir.train.models import Base
+from rader_ir.train.pairs import set_padding
+from rader_ir.train.reranker import train_reranker
+from rader_ir.train.settings import RerankerOptions
+from rader_ir.weights import fetch
+
+_LENGTH = 1024
+
+
+@dataclass(frozen=True)
+class ProRankOptions(RerankerOptions):
+    """Options of `train_prorank`: those of a reranker.
+
+    Attributes:
+        prompt: a TOML file of your own wording, laid out as `prompts/prorank.toml`; None takes the checkpoint's, else ours. The
+            folder carries it.
+        max_doc_length: tokens of prompt, query and document together; None takes 1024, or a judge's own length.
+    """
+
+    prompt: str | None = None
+
+
+def judge_base(options: ProRankOptions) -> Base:
+    """The language model that training starts from, with the text path of a judge.
+
+    Raises:
+        ValueError, FileNotFoundError: no language model, no chat template, or as `rader_ir.choice.as_judge`.
+    """
+    found = find_checkpoint(options.checkpoint, revision=options.revision)
+    is_judge = fetch(found).checkpoint.head == "choice"
+    prompt = None if is_judge and options.prompt is None else load_prompts(options.prompt, name="prorank")["judge"]
+    judge = as_judge(found, prompt, max_length=options.max_doc_length or _LENGTH)
+    if options.max_doc_length is not None:
+        judge = replace(judge, max_query_length=options.max_doc_length, max_doc_length=options.max_doc_length)
+    if options.pair_form is not None:
+        judge = replace(judge, pair_form=options.pair_form)
+    files = replace(fetch(found), checkpoint=judge)
+    tokenizer = loading.read_tokenizer(files)
+    check_room(judge, tokenizer, judge.max_doc_length)
+    set_padding(tokenizer)
+    return Base(files, tokenizer)
+
+
+def train_prorank(
+    options: ProRankOptions,
+    *,
+    examples: Sequence[Example],
+    out: str | os.PathLike,
+    dev: Sequence[Example] = (),
+    about: Mapping[str, object] | None = None,
+    verbose: bool = False,
+) -> Path:
+    """Stage 2: train the score; the folder opens as `rader rerank --system prorank --checkpoint OUT`.
+
+    Args, returns and errors: as `train_reranker`.
+    """
+    base = judge_base(options)
+    return train_reranker(options, examples=examples, out=out, dev=dev, base=base, about=about, verbose=verbose)
