@@ -1,7 +1,5 @@
 """Learning by rewards: ProRank's digits are learned and hold on new documents; mechanics of Rank-R1; resuming; other rollouts."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -15,6 +13,7 @@ from rader_ir.prompts import load_prompts
 from rader_ir.rerank.prorank import ProRank
 from rader_ir.train import grpo
 from rader_ir.train.folder import RunFolder
+from rader_ir.train.language_models import read_log, rendered
 from rader_ir.train.prorank import (
     ProRankOptions,
     WarmupOptions,
@@ -23,7 +22,7 @@ from rader_ir.train.prorank import (
     train_prorank,
     warm_up_prorank,
 )
-from rader_ir.train.rank_r1 import RankR1Options, choices, rendered, train_rank_r1
+from rader_ir.train.rank_r1 import RankR1Options, choices, train_rank_r1
 from tests import tiny
 
 WORDS = ["prime", "odd", "even", "integral", "cycle", "product", "sample", "average", "value", "law", "large", "convex"]
@@ -72,10 +71,6 @@ def written(made, texts: list[str]) -> list[str]:
     return [tokenizer.decode(end) for end in ends]
 
 
-def log(made) -> list[dict]:
-    return [json.loads(line) for line in (made / "training" / "log.jsonl").read_text().splitlines()]
-
-
 def test_digits_are_learned_and_hold_on_new_documents(folder, prompt, tmp_path):
     """At first a digit is one answer in 200; after 48 steps new pairs get a digit (.95) and the right one (.8).
 
@@ -85,7 +80,7 @@ def test_digits_are_learned_and_hold_on_new_documents(folder, prompt, tmp_path):
         str(folder), prompt=prompt, **{**QUICK, "steps": 48, "prompts": 8, "group": 16, "save_steps": 48}
     )
     made = warm_up_prorank(given, examples=examples(), out=tmp_path / "made")
-    rewards = [line["reward"] for line in log(made) if "reward" in line]
+    rewards = read_log(made, "reward")
     assert np.mean(rewards[:4]) < 0.1 and np.mean(rewards[-8:]) > 1.2
     held = examples(first=100)
     options = ProRankOptions(str(made))
@@ -171,7 +166,7 @@ def test_another_rollout_writes_the_answers(folder, prompt, tmp_path):
     given = WarmupOptions(str(folder), prompt=prompt, **QUICK)
     made = warm_up_prorank(given, examples=examples(), out=tmp_path / "made", rollout=rollout)
     assert asked == [8, 8]
-    assert [line["reward"] for line in log(made) if "reward" in line] == [1.0, 1.0]
+    assert read_log(made, "reward") == [1.0, 1.0]
 
 
 def test_rank_r1s_prompts(folder):
@@ -211,7 +206,7 @@ def test_rank_r1s_mechanics(folder, tmp_path):
     shown = choices(examples(), asked, count=12, negatives=19, passage_words=400, query_words=32, special=special)
     expected = [float(choice.label == "[1]") for choice in shown]
     means = [sum(expected[i : i + 2]) / 2 for i in range(0, 12, 2)]
-    assert [line["reward"] for line in log(made) if "reward" in line] == means and 0 < sum(means) < 6
+    assert read_log(made, "reward") == means and 0 < sum(means) < 6
     assert not (made / "rader_config.json").exists() and AutoTokenizer.from_pretrained(made).chat_template
     with pytest.raises(ValueError, match="lower passage_words"):
         train_rank_r1(RankR1Options(str(folder), **QUICK), examples=examples(), out=tmp_path / "long")

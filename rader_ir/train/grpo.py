@@ -6,29 +6,22 @@ What writes the answers can be replaced (`rollout`), and nothing here knows what
 `rader_ir.train.rank_r1`).
 """
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from datasets import Dataset
-from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from rader_ir import loading
-from rader_ir.checkpoints import find_checkpoint, write_config
-from rader_ir.files import replacing
 from rader_ir.train.folder import RunFolder, open_run
+from rader_ir.train.language_models import WholeStates, trained
 from rader_ir.train.models import Base, lora_config
-from rader_ir.train.runtime import processes
-from rader_ir.train.settings import LORA_TARGETS, SCHEDULES, check_choice, check_least, check_share
-from rader_ir.weights import fetch
+from rader_ir.train.settings import LORA_TARGETS, SCHEDULES, check_choice, check_least, check_share, settle
 
 Reward = Callable[[Sequence[str], Sequence[str]], list[float]]  # what was written, and each one's label
-LOG = "log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ class GRPOOptions:
     seed: int = 0
 
     def __post_init__(self):
-        object.__setattr__(self, "lora_targets", tuple(self.lora_targets))
+        settle(self)
         for name in ("steps", "prompts", "accumulation", "lora_rank", "max_tokens"):
             check_least(name, getattr(self, name), 1)
         check_least("group", self.group, 2)
@@ -111,37 +104,8 @@ class Task:
     label: str
 
 
-def language_model(checkpoint: str, revision: str | None = None) -> Base:
-    """A language model as training opens it, whatever it is trained for.
-
-    Raises:
-        ValueError, FileNotFoundError: no such model, or no chat template.
-    """
-    files = fetch(find_checkpoint(checkpoint, revision=revision))
-    tokenizer = loading.read_tokenizer(files)
-    if not tokenizer.chat_template:
-        raise ValueError(f"checkpoint {checkpoint!r} has no chat template; start from an instruct model")
-    form = {"pair_form": "{query} {document}", "eos": "tokenizer"} if files.checkpoint.head != "choice" else {}
-    return Base(replace(files, checkpoint=replace(files.checkpoint, head="choice", **form)), tokenizer)
-
-
-class _Trainer(GRPOTrainer):
+class _Trainer(WholeStates, GRPOTrainer):
     """trl's, with states that appear whole."""
-
-    def __init__(self, *, run: RunFolder, **arguments):
-        self.run = run
-        super().__init__(**arguments)
-
-    def _get_output_dir(self, trial=None) -> str:
-        return str(self.run.staging)
-
-    def _save_checkpoint(self, model, trial) -> None:
-        with loading.progress_hidden():
-            super()._save_checkpoint(model, trial)
-        self.accelerator.wait_for_everyone()
-        if self.is_world_process_zero():
-            self.run.place(self.state.global_step, keep=set())
-        self.accelerator.wait_for_everyone()
 
 
 def arguments(options: GRPOOptions, run: RunFolder) -> GRPOConfig:
@@ -247,23 +211,4 @@ def train_grpo(
         peft_config=lora_config(model, base, options) if options.lora else None,
         rollout_func=rollout,
     )
-    trainer.remove_callback(PrinterCallback)
-    last = run.last()
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    if processes().is_main_process:
-        with replacing(run.training / LOG) as file:
-            file.writelines(json.dumps(line) + "\n" for line in trainer.state.log_history)
-        run.finish(partial(_write, trainer=trainer, base=base, merged=options.lora, judge=judge))
-    processes().wait_for_everyone()
-    return run.out
-
-
-def _write(folder: Path, *, trainer: GRPOTrainer, base: Base, merged: bool, judge: bool) -> None:
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    model = model.merge_and_unload() if merged else model
-    model.config.use_cache = True
-    with loading.progress_hidden():
-        model.save_pretrained(folder)
-    loading.read_tokenizer(base.files).save_pretrained(folder)
-    if judge:
-        write_config(folder, replace(base.checkpoint, base=None, base_revision=None))
+    return trained(trainer, run, base, merged=options.lora, judge=judge)

@@ -16,7 +16,8 @@ from rader_ir.prompts import Prompt, load_prompts
 from rader_ir.prompts.passages import conversation
 from rader_ir.seeded import shuffled
 from rader_ir.train.card import data_facts
-from rader_ir.train.grpo import GRPOOptions, Task, language_model, train_grpo
+from rader_ir.train.grpo import GRPOOptions, Task, train_grpo
+from rader_ir.train.language_models import language_model, rendered
 from rader_ir.train.rewards import rank_r1_reward
 
 
@@ -92,13 +93,6 @@ def choices(
             made.append(Choice(conversation(prompt, query, texts), label))
         epoch += 1
     return made
-
-
-def rendered(messages: list[dict[str, str]], tokenizer) -> str:
-    """A conversation as the text that a model goes on from, without the beginning token that its tokenizer adds itself."""
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    adds = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
-    return text.removeprefix(tokenizer.bos_token) if adds else text
 
 
 def train_rank_r1(

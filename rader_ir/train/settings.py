@@ -93,8 +93,7 @@ class Options:
     workers: int = 0
 
     def __post_init__(self):
-        for name, kind in get_type_hints(type(self)).items():
-            object.__setattr__(self, name, _as(getattr(self, name), kind, name))
+        settle(self)
         self._check_numbers()
         for name, allowed in (("schedule", SCHEDULES), ("precision", (*PRECISIONS, None))):
             check_choice(name, getattr(self, name), allowed)
@@ -289,6 +288,8 @@ def from_toml(path: str | Path, kind: str | type[Options]) -> tuple[Options, Dat
             raise ValueError(
                 "options memory and piece_size are both given; with memory batches are read whole, keep one"
             )
+        if isinstance(table.get("prompt"), str):
+            table["prompt"] = str(path.parent / Path(table["prompt"]).expanduser())
         return make(KINDS.get(kind, kind), table), _placed(make(Data, data), path.parent)
     except ValueError as error:  # TOML's errors are among them
         raise ValueError(f"{path}: {error}") from error
@@ -323,6 +324,16 @@ def _refuse_stranger(name: str, kind: type) -> None:
         raise ValueError(f"option {name!r} is of the table [data]; put it there")
     if owners:
         raise ValueError(f"option {name!r} is of {owners[0]}s only; leave it out")
+
+
+def settle(options) -> None:
+    """Give each option of a frozen set its declared type: whole numbers pass as fractions, a single text as a list of one.
+
+    Raises:
+        ValueError: a value of another type.
+    """
+    for name, kind in get_type_hints(type(options)).items():
+        object.__setattr__(options, name, _as(getattr(options, name), kind, name))
 
 
 def check_choice(name: str, value, allowed: tuple) -> None:
