@@ -274,7 +274,7 @@ def test_in_pyterrier(folder):
     assert out.loc["d0", "rank"] < out.loc["d3", "rank"]  # equal texts tie; the earlier stage decides
 
 
-def test_on_the_command_line(folder, tmp_path):
+def test_on_the_command_line(folder, tmp_path, capsys):
     from rader_ir.cli import main
 
     (tmp_path / "run").write_text("".join(f"q Q0 d{i} {i} {-i} x\n" for i in range(4)))
@@ -286,6 +286,11 @@ def test_on_the_command_line(folder, tmp_path):
     expected = ProRank(folder).score(QUERIES[:1], [[text or "odd" for text in DOCS[0]]])[0]
     found = {line.split()[2]: float(line.split()[4]) for line in (tmp_path / "out").read_text().splitlines()}
     np.testing.assert_allclose([found[f"d{i}"] for i in range(4)], expected, atol=1e-6)
+    (tmp_path / "mine.toml").write_text("[judge]\nmax_tokens = 2\nuser = '{query} / {document}'\n")
+    assert main(["rerank", *words, "--prompts", str(tmp_path / "mine.toml")]) == 0
+    other = {line.split()[2]: float(line.split()[4]) for line in (tmp_path / "out").read_text().splitlines()}
+    assert all(other[doc_id] != score for doc_id, score in found.items())
+    assert main(["rerank", *words, "--forms", "rader"]) == 2 and "forms" in capsys.readouterr().err
 
 
 def test_pairs_bounded_each_by_itself(tiny_llama):

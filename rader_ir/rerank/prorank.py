@@ -38,7 +38,7 @@ class ProRank:
             is cut to what is left. None takes the checkpoint's, 8192 for one without.
         passage_length, passage_stride: as `RaDeR`.
         revision: of a hub repository.
-        options: as `CrossEncoder`: device, dtype, batch_tokens, verbose.
+        batch_tokens, device, dtype, verbose: as `CrossEncoder`.
 
     Raises:
         ValueError: a value out of range or an unknown checkpoint (now); no language model, or no chat template (at the first
@@ -55,7 +55,10 @@ class ProRank:
         passage_length: int | None = None,
         passage_stride: int | None = None,
         revision: str | None = None,
-        **options,
+        batch_tokens: int | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        verbose: bool = False,
     ):
         check_passages(passage_length, passage_stride)
         if max_length is not None:
@@ -63,7 +66,8 @@ class ProRank:
         self.checkpoint = find_checkpoint(checkpoint, revision=revision)
         self.prompt, self.instruction, self.max_length = prompt, instruction, max_length
         self._asked = load_prompts(prompt, name="prorank")["judge"]
-        self.options = {"passage_length": passage_length, "passage_stride": passage_stride, **options}
+        self.passage_length, self.passage_stride = passage_length, passage_stride
+        self._options = dict(batch_tokens=batch_tokens, device=device, dtype=dtype, verbose=verbose)
         self._reader: RaDeR | None = None
 
     @property
@@ -76,7 +80,8 @@ class ProRank:
             length = self.max_length or judge.max_doc_length
             check_room(judge, loading.read_tokenizer(fetch(judge)), length)
             line = f"instruction: {self.instruction}\n" if self.instruction else ""
-            self._reader = RaDeR(judge, instruction=line, max_length=length, **self.options)
+            cut = dict(passage_length=self.passage_length, passage_stride=self.passage_stride, max_length=length)
+            self._reader = RaDeR(judge, instruction=line, **cut, **self._options)
         return self._reader
 
     def _is_judge(self) -> bool:
