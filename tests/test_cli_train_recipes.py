@@ -91,7 +91,7 @@ def test_given_answers(rader, tmp_path, capsys):
         ("rank-r1", {"steps": "many"}, "option steps is 'many'; give a whole number"),
         ("sft-listwise", {"epoch": 2}, "option 'epoch' is unknown; do you mean 'epochs'"),
         ("dear", {"alpha": 1.5}, "option alpha is 1.5"),
-        ("prorank", {"main": "hybrid"}, "it is of loss 'distilled'"),
+        ("prorank", {"loss": "distilled"}, "option loss is 'distilled'"),
     ],
 )
 def test_wrong_options(rader, capsys, kind, options, message):

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from rader_ir.examples import Example
 from rader_ir.rerank.dear import PAIRS, pair_form
+from rader_ir.train.losses import MAIN
 from rader_ir.train.models import Base, open_base
 from rader_ir.train.reranker import train_reranker
-from rader_ir.train.settings import RerankerOptions
+from rader_ir.train.settings import LOSSES, RerankerOptions, check_choice, check_share
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class DeAROptions(RerankerOptions):
 
     It trained Llama-3.1-8B on 4 devices in steps of 16 queries, each with one negative, and gave a tenth of its steps to the
     warm-up; `k_proj` is not adapted. `max_doc_length` is a pair's: 32 tokens of query, 193 of document, 3 others.
+
+    Attributes:
+        loss: `distilled`, DeAR's own (`rader_ir.train.losses`), or one of a reranker's.
+        temperature: of `distilled` and `kl`: both the teacher's scores and the model's are divided by it.
+        main: of `distilled`: the part beside the soft labels: `softmax`, `ranknet` or `hybrid`.
+        alpha: of `distilled`: the weight of the soft labels.
     """
 
     epochs: int = 2
@@ -32,6 +39,15 @@ class DeAROptions(RerankerOptions):
     lora_targets: tuple[str, ...] = ("q_proj", "v_proj", "o_proj", "down_proj", "up_proj", "gate_proj")
     loss: str = "distilled"
     temperature: float = 2.0
+    main: str = "softmax"
+    alpha: float = 0.1
+
+    allowed = (*LOSSES, "distilled")
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("main", self.main, MAIN)
+        check_share("alpha", self.alpha)
 
 
 def dear_base(options: DeAROptions) -> Base:

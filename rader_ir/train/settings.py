@@ -19,8 +19,7 @@ LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", 
 SCHEDULES = ("linear", "cosine", "constant_with_warmup", "constant")
 PRECISIONS = ("float32", "bfloat16")
 TAUGHT = ("kl", "margin_mse", "ranknet", "distilled")  # losses that learn from the scores of a teacher
-LOSSES = ("softmax", "preference", "bce", *TAUGHT)
-MAIN = ("softmax", "ranknet", "hybrid")  # parts of `distilled`
+LOSSES = ("softmax", "kl", "margin_mse", "ranknet", "preference", "bce")
 
 
 @dataclass(frozen=True)
@@ -179,12 +178,10 @@ class RerankerOptions(Options):
     Attributes:
         pair_form: how a pair is written, in place of the checkpoint's.
         loss: `softmax` (cross-entropy over a query's own candidates), `preference` (the positive before each negative), `bce`
-            (each candidate by itself), or one that learns from the scores of the passages: `kl` (soft labels), `margin_mse`,
-            `ranknet` or `distilled` (DeAR's; see `rader_ir.train.losses`).
-        temperature: of `kl` and `distilled`: both the teacher's scores and the model's are divided by it.
+            (each candidate by itself), or one that learns from the scores of the passages: `kl` (soft labels), `margin_mse` or
+            `ranknet` (see `rader_ir.train.losses`).
+        temperature: of `kl`: both the teacher's scores and the model's are divided by it.
         label_weight: of `kl`: the share of a group's target that its positive has; the rest follows the teacher.
-        main: of `distilled`: the part beside the soft labels: `softmax`, `ranknet` or `hybrid`.
-        alpha: of `distilled`: the weight of the soft labels.
     """
 
     batch_size: int = 4
@@ -193,14 +190,12 @@ class RerankerOptions(Options):
     loss: str = "softmax"
     temperature: float = 1.0
     label_weight: float = 0.0
-    main: str = "softmax"
-    alpha: float = 0.1
+
+    allowed = LOSSES  # of `loss`; no option itself
 
     def __post_init__(self):
         super().__post_init__()
-        check_choice("loss", self.loss, LOSSES)
-        check_choice("main", self.main, MAIN)
-        check_share("alpha", self.alpha)
+        check_choice("loss", self.loss, self.allowed)
         check_least("negatives", self.negatives, 1)
         if not self.temperature > 0:
             raise ValueError(f"option temperature is {self.temperature!r}; give a number above 0, such as 1")
@@ -217,12 +212,7 @@ class RerankerOptions(Options):
 
 
 # By option, the value that says nothing and the losses that it is of
-_OF_LOSSES = (
-    ("temperature", 1, ("kl", "distilled")),
-    ("label_weight", 0, ("kl",)),
-    ("main", "softmax", ("distilled",)),
-    ("alpha", 0.1, ("distilled",)),
-)
+_OF_LOSSES = (("temperature", 1, ("kl", "distilled")), ("label_weight", 0, ("kl",)))
 
 KINDS = {"retriever": RetrieverOptions, "reranker": RerankerOptions}
 
