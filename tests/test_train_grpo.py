@@ -72,12 +72,14 @@ def written(made, texts: list[str]) -> list[str]:
 
 
 def test_digits_are_learned_and_hold_on_new_documents(folder, prompt, tmp_path):
-    """At first a digit is one answer in 200; after 48 steps new pairs get a digit (.95) and the right one (.8).
+    """At first a digit is one answer in 200; after 72 steps new pairs get a digit (.95) and the right one (.8).
 
     Then stage 2 goes on from the folder, in the wording that it carries.
     """
     given = WarmupOptions(
-        str(folder), prompt=prompt, **{**QUICK, "steps": 48, "prompts": 8, "group": 16, "save_steps": 48}
+        str(folder),
+        prompt=prompt,
+        **{**QUICK, "steps": 72, "prompts": 8, "group": 16, "save_steps": 72, "learning_rate": 5e-3},
     )
     made = warm_up_prorank(given, examples=examples(), out=tmp_path / "made")
     rewards = read_log(made, "reward")

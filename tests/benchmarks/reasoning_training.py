@@ -52,9 +52,9 @@ def signs_right(ranker, held: list[Example]) -> float:
 
 
 def warmed(folder: Path, place: Path, prompt: str, learned, held) -> list[tuple]:
-    """ProRank's first stage."""
+    """ProRank's first stage. At twice this learning rate only the form is learned: the answers of a group become one."""
     small = dict(lora=False, beta=0.0, max_tokens=1, max_length=256, gradient_checkpointing=False, save_steps=STEPS)
-    given = WarmupOptions(str(folder), prompt=prompt, steps=STEPS, prompts=8, group=16, learning_rate=1e-2, **small)
+    given = WarmupOptions(str(folder), prompt=prompt, steps=STEPS, prompts=8, group=16, learning_rate=5e-3, **small)
     before = signs_right(ProRank(folder, prompt=prompt), held)
     made = warm_up_prorank(given, examples=learned, out=place)
     rewards = read_log(made, "reward")
