@@ -102,3 +102,18 @@ def test_wrong_options(rader, capsys, kind, options, message):
 def test_words_of_mini_are_refused(rader, capsys):
     assert rader("rank-r1", "made", words="--max-steps 3")[0] == 2
     assert "--max-steps is not for rader train rank-r1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("dear", "alpha = 0.1  # of `distilled`: the weight of the soft labels"),
+        ("prorank", "prompt, none  # a TOML file of your own wording"),
+        ("prorank-grpo", "group = 8  # answers drawn to each prompt"),
+        ("rank-r1", "negatives = 19  # passages beside the positive"),
+        ("sft-listwise", "batch_size = 2  # answers of one forward pass"),
+    ],
+)
+def test_options_are_listed(capsys, kind, line):
+    assert main(["train", kind, "--options"]) == 0
+    assert line in capsys.readouterr().out

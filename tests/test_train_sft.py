@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 pytest.importorskip("trl")
 
 from rader_ir.answers import label, permutation
+from rader_ir.rerank.dear import DeARListwise
 from rader_ir.train.language_models import language_model, read_log
 from rader_ir.train.sft import (
     Lesson,
@@ -69,6 +70,11 @@ def test_orders_are_learned_by_heart(folder, wording, tmp_path):
     assert [written(made, lesson.prompt) for lesson in lessons] == [order.answer for order in learned]
     assert [permutation(order.answer, len(order.passages)) for order in learned] == [[1, 2, 0], [0, 1]]
     assert "</answer>" not in lessons[1].prompt
+    ranker = DeARListwise(f"local:{made}", prompt=wording)
+    scores = ranker.score([order.query for order in learned], [order.passages for order in learned])
+    assert [each.tolist() for each in scores] == [[1, 3, 2], [2, 1]] and sum(
+        s.malformed for s in ranker.statistics
+    ) == 0
 
 
 def test_labels_are_learned_by_heart(folder, tmp_path):

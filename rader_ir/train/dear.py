@@ -1,4 +1,4 @@
-"""Training DeAR's pointwise stage: a large teacher's scores distilled into a small reranker (arXiv:2508.16998, section 3.2).
+"""Training DeAR's pointwise stage: a large teacher's scores distilled into a small reranker (arXiv:2508.16998, section 3).
 
 It is `train_reranker` with DeAR's text path and loss. The teacher's scores are made once, by `rader teach`, and stored with the
 examples, so that student and teacher see the same negatives, which they do not in the released code.

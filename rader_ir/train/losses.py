@@ -177,7 +177,7 @@ def ndcg_loss2(scores: torch.Tensor, gains: torch.Tensor) -> torch.Tensor:
 
 
 def soft_ranknet(scores: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-    """RankNet with the teacher's own doubts (DeAR, arXiv:2508.16998, section 3.2): its probabilities of pairs, learned.
+    """RankNet with the teacher's own doubts (DeAR, arXiv:2508.16998, section 3): its probabilities of pairs, learned.
 
     The mean over a query's pairs i < j of the cross-entropy of sigma(s_i - s_j) with the target sigma(t_i - t_j), then over
     queries. Where the teacher is sure it is `ranknet`; where it holds two equal, equal scores are best.
@@ -234,10 +234,10 @@ MAIN = ("softmax", "ranknet", "hybrid")  # of `distilled`
 def distilled(
     scores: torch.Tensor, teacher: torch.Tensor, *, main: str = "softmax", alpha: float = 0.1, temperature: float = 2.0
 ) -> torch.Tensor:
-    """DeAR's pointwise loss (arXiv:2508.16998, section 3.2): (1 - alpha) main + alpha `kl_to_teacher`.
+    """DeAR's pointwise loss (arXiv:2508.16998, section 3): (1 - alpha) main + alpha `kl_to_teacher`.
 
     The main part is `group_softmax`, `soft_ranknet`, or in equal shares `preference` and `group_softmax` ("hybrid"; the
-    released code gives its pairs the target sigma(1), whose optimum is a margin of 1; here it is 1).
+    released code gives its pairs the target sigma(1), which stops at a margin of 1; here the target is 1).
 
     Args:
         scores: [q, n], n at least 2, the positive first.

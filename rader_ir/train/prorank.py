@@ -1,7 +1,7 @@
 """Training ProRank: a small language model that learns to answer 1 or 0, then to score by these two logits (arXiv:2506.03487).
 
-Stage 1 (GRPO, section 3.2) rewards what it writes: a digit earns something for its form and more for being right. Stage 2 goes on
-with the same model and takes a loss over a query's candidates on the logit of "1" minus that of "0" (section 3.3). Which loss is
+Stage 1 (GRPO) rewards what it writes: a digit earns something for its form and more for being right. Stage 2 goes on
+with the same model and takes a loss over a query's candidates on the logit of "1" minus that of "0". Which loss is
 not told; softmax cross-entropy is the default here, and all of `train_reranker`'s can be had. No weight is added.
 """
 

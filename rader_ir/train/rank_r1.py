@@ -1,4 +1,4 @@
-"""Training Rank-R1: a model learns to think before it names the best of a few passages (arXiv:2503.06034, section 3.2).
+"""Training Rank-R1: a model learns to think before it names the best of a few passages (arXiv:2503.06034, section 3).
 
 By rewards (GRPO): 1 where a thought is followed by the right label, else 0. Or, the paper's other way, from the label alone
 (`rader_ir.train.sft`), which needs five times the examples there. Prompts are those that `RankR1` asks with, passages made

@@ -1,6 +1,6 @@
 """Rewards of answers that a language model writes while it learns by them: pure functions of texts, for `rader_ir.train.grpo`.
 
-ProRank (arXiv:2506.03487, section 3.2) rewards a digit for its form and for being right; Rank-R1 (arXiv:2503.06034, section 3.2)
+ProRank (arXiv:2506.03487, section 3) rewards a digit for its form and for being right; Rank-R1 (arXiv:2503.06034, section 3)
 rewards a label that is right, but only where a thought in tags comes before it.
 """
 

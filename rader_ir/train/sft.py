@@ -1,7 +1,7 @@
 """Training a language model on answers that are given: listwise orders with reasons (DeAR), labels alone (Rank-R1's twin).
 
-DeAR's listwise stage learns from orders that a larger model wrote with its reasons (arXiv:2508.16998, section 3.3); Rank-R1 is
-compared with a model that learns labels alone (arXiv:2503.06034, section 4). The loss is of the answer's tokens; nothing is cut:
+DeAR's listwise stage learns from orders that a larger model wrote with its reasons (arXiv:2508.16998, section 3); Rank-R1 is
+compared with a model that learns labels alone (arXiv:2503.06034, section 3). The loss is of the answer's tokens; nothing is cut:
 what is too long is left out and told. The trainer is trl's, with its options set.
 """
 
