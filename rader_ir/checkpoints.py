@@ -20,7 +20,7 @@ DEFAULT_RERANKER = "reranker_Qwen25_7B_NuminaMath_MATH_allquerytypes"
 SMALL_RETRIEVER = "minilm"
 MINI_RETRIEVER, MINI_RERANKER = "mini-retriever", "mini-reranker"
 
-HEADS = ("vector", "score")
+HEADS = ("vector", "score", "choice")
 POOLINGS = ("last", "mean", "first")
 EOS_POLICIES = ("append", "tokenizer")
 
@@ -46,7 +46,8 @@ class Checkpoint:
         revision: branch, tag or commit of the hub repository; None takes `main`.
         base: for an adapter, the hub id or folder of the model it changes; None takes what the adapter's own files name.
         base_revision: revision of `base`.
-        head: `vector` (an embedding per text) or `score` (one number per pair).
+        head: `vector` (an embedding per text), `score` (one number per pair) or `choice` (a language model that is to answer a
+            pair by 1 or 0, and whose logits of these two are its score, see `rader_ir.choice`).
         query_form, doc_form: how a text is written for an encoder; fields `{text}` and, for queries, `{instruction}`.
         pair_form: how a pair is written for a reranker; fields `{query}`, `{document}`, `{instruction}`. None lets the
             tokenizer join the two texts its own way, as BERT's `[CLS] query [SEP] document [SEP]`.
@@ -56,6 +57,8 @@ class Checkpoint:
         normalise: whether vectors get unit length.
         causal: True forces causal attention whatever the configuration says; False leaves the model as it is configured.
         max_query_length, max_doc_length: tokens, special ones included. A reranker's pair may hold both together.
+        pair_query_tokens, pair_doc_tokens: of a pair, tokens of the query alone and of the document alone; None bounds both
+            together only.
         parameters: about how many weights, for messages before anything is downloaded; None if unknown.
         package: an installed package that carries the weights in its folder `model`, tried before the hub.
         sha256: of `model.safetensors`, checked at loading; None checks nothing.
@@ -80,6 +83,8 @@ class Checkpoint:
     causal: bool = True
     max_query_length: int = 3900
     max_doc_length: int = 3900
+    pair_query_tokens: int | None = None
+    pair_doc_tokens: int | None = None
     parameters: float | None = None
     package: str | None = None
     sha256: str | None = None
@@ -90,6 +95,9 @@ class Checkpoint:
         self._check_forms()
         for option in ("max_query_length", "max_doc_length"):
             check_length(getattr(self, option), f"checkpoint {self.name!r}: {option}")
+        for option in ("pair_query_tokens", "pair_doc_tokens"):
+            if getattr(self, option) is not None:
+                check_length(getattr(self, option), f"checkpoint {self.name!r}: {option}")
 
     def _check_choices(self):
         for option, allowed in (("head", HEADS), ("pooling", POOLINGS), ("eos", EOS_POLICIES)):
@@ -115,7 +123,7 @@ class Checkpoint:
             if needed - fields_of(form):
                 missing = ", ".join(f"{{{name}}}" for name in sorted(needed - fields_of(form)))
                 raise ValueError(f"checkpoint {self.name!r}: {option} {form!r} lacks {missing}")
-        if self.pair_form is None and self.head == "score" and self.eos == "append":
+        if self.pair_form is None and (self.head == "choice" or (self.head == "score" and self.eos == "append")):
             raise ValueError(
                 f"checkpoint {self.name!r}: pair_form is None, and a tokenizer without pairs of its own would join query and "
                 "document without a mark; give a form such as 'query: {query} document: {document}'"

@@ -2,7 +2,8 @@
 
 A decoder reads `query: {q} document: {d}` and its end token; a linear head on that token's state gives the score, higher is
 better. The state is taken where the mask ends, not where a padding id is looked for, since gte-Qwen2's end token is its padding
-token and the library's own heads then read the wrong place. BERT-likes read the pair their tokenizer's way.
+token and the library's own heads then read the wrong place. BERT-likes read the pair their tokenizer's way. Of a language model
+that is to answer by 1 or 0 the two logits are the score (`rader_ir.choice`); no others are computed.
 """
 
 import os
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from rader_ir import loading
 from rader_ir.checkpoints import DEFAULT_RERANKER, Checkpoint, check_length
+from rader_ir.choice import answer_ids, direction
 from rader_ir.packed import Pack
 from rader_ir.packed.padded import padded
 from rader_ir.text_model import TextModel, check_texts
@@ -112,6 +114,9 @@ class CrossEncoder(TextModel):
         settled = self.settled()
         max_length = self._length(self.max_length, settled.max_doc_length, "max_length")
         facts = {"pair_form": settled.pair_form, "max_length": max_length}
+        for name in ("pair_query_tokens", "pair_doc_tokens"):
+            if getattr(settled, name) is not None:
+                facts[name] = getattr(settled, name)
         return {**super().describe(), **facts}
 
     def _score_pairs(self, pairs: list[tuple[str, str]]) -> np.ndarray:
@@ -134,7 +139,7 @@ def _score_part(
     loaded: loading.Loaded, queries: Sequence[Hashable], ids: Ids, scores: np.ndarray, budget: int, done
 ) -> int:
     """Fill `scores` [n], NaN so far, of pairs that lie query by query; returns the budget that fitted into memory."""
-    head = _head(loaded.model)
+    head = _head(loaded)
     way = loaded.engine.way_for(int(ids.lengths.max()))
     groups = _groups(queries)
     shared = np.array([_shared(ids.rows[group]) if way.continues else 0 for group in groups])
@@ -197,8 +202,12 @@ def _shared(rows: list[list[int]]) -> int:
     return next((i for i in range(limit) if low[i] != high[i]), limit)
 
 
-def _head(model: torch.nn.Module) -> Callable[..., torch.Tensor]:
+def _head(loaded: loading.Loaded) -> Callable[..., torch.Tensor]:
     """What makes scores [n] of a way, a pack and its prefixes."""
+    model = loaded.model
+    if loaded.checkpoint.head == "choice":
+        towards = direction(model, answer_ids(loaded.tokenizer))
+        return lambda way, pack, known: way.pooled(pack, "last", known).float() @ towards
     if hasattr(model, "score"):
         return lambda way, pack, known: model.score(way.pooled(pack, "last", known))[:, 0]
     if model.config.model_type == "bert":

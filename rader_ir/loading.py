@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 from transformers.utils import logging as transformers_logging
 
 from rader_ir import weights
@@ -29,6 +35,7 @@ from rader_ir.weights import Files, fetch
 logger = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.int8}
+_KINDS = {"vector": AutoModel, "score": AutoModelForSequenceClassification, "choice": AutoModelForCausalLM}
 # Heads that pooling never reads; a checkpoint may lack them
 _UNUSED = ("pooler.", "lm_head.", "cls.")
 _VOCABULARIES = (
@@ -185,8 +192,8 @@ def progress_hidden() -> Iterator[None]:
 
 def _read(files: Files, config, dtype: torch.dtype, *, adapter: bool = True, new_head: bool = False) -> torch.nn.Module:
     checkpoint = files.checkpoint
-    scores = checkpoint.head == "score"
-    kind = AutoModelForSequenceClassification if scores else AutoModel
+    scores = checkpoint.head != "vector"
+    kind = _KINDS[checkpoint.head]
     with progress_hidden():
         model, report = kind.from_pretrained(
             files.base_folder or files.folder,
@@ -214,7 +221,7 @@ def _read(files: Files, config, dtype: torch.dtype, *, adapter: bool = True, new
 def _check_dtype(dtype: torch.dtype, device: torch.device, checkpoint: Checkpoint, config) -> None:
     """Refuse int8 for models that it is not made for, before their weights are read; warn of slow bfloat16."""
     if dtype is torch.int8:
-        reason = "it scores pairs" if checkpoint.head == "score" else Bert.refusal(config)
+        reason = "it scores pairs" if checkpoint.head != "vector" else Bert.refusal(config)
         if reason is not None:
             raise ValueError(
                 f"checkpoint {checkpoint.name!r} is not read in int8 ({reason}), which is for BERT encoders; take dtype 'float32'"

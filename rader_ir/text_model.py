@@ -46,9 +46,9 @@ class TextModel:
         self._tokens: TextTokens | None = None
 
     def _checked(self, checkpoint: Checkpoint) -> Checkpoint:
-        if checkpoint.settled and checkpoint.head != self.head:
+        if checkpoint.settled and (checkpoint.head == "vector") != (self.head == "vector"):
             does, opens = (
-                ("scores pairs", "CrossEncoder") if checkpoint.head == "score" else ("makes vectors", "Encoder")
+                ("makes vectors", "Encoder") if checkpoint.head == "vector" else ("scores pairs", "CrossEncoder")
             )
             raise ValueError(
                 f"checkpoint {checkpoint.name!r} {does}; open it with {opens}"

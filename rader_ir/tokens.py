@@ -6,6 +6,7 @@ not fit into memory is halved and tried again, and nothing that was computed is 
 """
 
 import gc
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class TextTokens:
         dressed = tokenizer("a")["input_ids"]
         start = next(i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare)
         self.head, self.tail = dressed[:start], dressed[start + len(bare) :]
+        self._marks = _marks(tokenizer, checkpoint.pair_form or "")
         if checkpoint.eos == "append":
             if tokenizer.eos_token_id is None:
                 raise ValueError(f"checkpoint {checkpoint.name!r} appends an end token, and its tokenizer has none")
@@ -111,7 +113,12 @@ class TextTokens:
         return min(ends[-1 - excess], stop)
 
     def pairs(self, queries: Sequence[str], docs: Sequence[str], instruction: str, max_length: int) -> Ids:
-        """Ids of each query and document in the checkpoint's `pair_form`; the document is cut, and a long query (`shortened`)."""
+        """Ids of each query and document in the checkpoint's `pair_form`; the document is cut, and a long query (`shortened`).
+
+        Where the form holds special tokens, those that a query or a document holds become blanks.
+        """
+        queries = self._bounded(queries, self.checkpoint.pair_query_tokens)
+        docs = self._bounded(docs, self.checkpoint.pair_doc_tokens)
         read = self.shortened(queries, instruction, max_length)
         short = [read[query] != query for query in queries]
         queries = [read[query] for query in queries]
@@ -131,6 +138,19 @@ class TextTokens:
                 bodies[i] = uncut[: room - len(rest_ids)] + rest_ids
                 short[i] = True
         return Ids([self.head + body + self.tail for body in bodies], sum(short))
+
+    def _bounded(self, texts: Sequence[str], most: int | None) -> Sequence[str]:
+        """The texts without special tokens that could pass for the form's, each cut to `most` tokens of its own."""
+        if self._marks is None and most is None:
+            return texts
+        bare = {text: self._marks.sub(" ", text) if self._marks else text for text in dict.fromkeys(texts)}
+        if most is not None and bare:
+            options = dict(add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+            blank = [f" {text}" for text in bare.values()]  # as they stand behind "query:"
+            for text, places in zip(list(bare), self.tokenizer(blank, **options)["offset_mapping"], strict=True):
+                if len(places) > most:
+                    bare[text] = bare[text][: places[most - 1][1] - 1]
+        return [bare[text] for text in texts]
 
     def passages(self, texts: Sequence[str], length: int, stride: int | None) -> list[list[str]]:
         """Each text cut into passages of `length` tokens that begin every `stride` tokens and reach its end."""
@@ -157,6 +177,14 @@ class TextTokens:
                     del cut[stop - excess : stop]
                 short[i] = True
         return Ids(rows, sum(short), segments if "token_type_ids" in self.tokenizer.model_input_names else None)
+
+
+def _marks(tokenizer, form: str) -> re.Pattern | None:
+    """What finds special tokens in a text, if the form holds some itself, so that a document could write them too."""
+    tokens = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    if not any(token in form for token in tokens):
+        return None
+    return re.compile("|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True)))
 
 
 def batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:

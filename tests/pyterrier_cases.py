@@ -17,10 +17,12 @@ from pyterrier_rader import (
     Bm25Index,
     CachedScores,
     DeARListwiseReranker,
+    DeARReranker,
     ExcludeDocuments,
     ICRReranker,
     IDCMReranker,
     LLMRatingReranker,
+    ProRankReranker,
     RaDeREncoder,
     RaDeRFusion,
     RaDeRIndex,
@@ -123,12 +125,15 @@ CASES = {
     "reranker": Case(lambda: RaDeRReranker(SCORER), results, "rank", "text"),
     "idcm": Case(lambda: IDCMReranker(READER), results, "rank", "text"),
     "idcm, no snippets": Case(lambda: IDCMReranker(READER, snippets=False), results, "rank", "text"),
+    "prorank": Case(lambda: ProRankReranker(SCORER), results, "rank", "text"),
     "rank-r1": Case(lambda: RankR1Reranker(JUDGE, children=2, top=3), results, "rank", "text"),
     "rankgpt": Case(lambda: RankGPTReranker(JUDGE, window=3, stride=2), results, "rank", "text"),
     "rankgpt, shown by chance": Case(
         lambda: RankGPTReranker(JUDGE, method="setwise", shuffle=True), results, "rank", "text"
     ),
     "dear, listwise": Case(lambda: DeARListwiseReranker(JUDGE, first=4), results, "rank", "text"),
+    "dear, both": Case(lambda: DeARReranker(JUDGE, checkpoint=SCORER, first=4), results, "rank", "text"),
+    "dear, pointwise": Case(lambda: DeARReranker(stage="pointwise", checkpoint=SCORER), results, "rank", "text"),
     "llm rating": Case(lambda: LLMRatingReranker(JUDGE), results, "rank", "text"),
     "icr": Case(lambda: ICRReranker(instruct(), device="cpu"), results, "rank", "text"),
     "icr, windows": Case(

@@ -22,7 +22,7 @@ FLOORS = {
     "bright_sources hub_data mteb_layout rarb irds_collections collections_by_name "
     "evaluation collection cells mcts java records examples tevatron guards seeded mining reproduce released neutral",
     1: "weights adapters linear packed threads loading tokens text_model encoder cross_encoder index index_writer index_formats "
-    "analysis bm25 shelf lm attention idcm idcm_texts "
+    "analysis bm25 shelf lm attention idcm idcm_texts choice "
     "index_flat index_folder index_ids index_kinds index_shards index_stage index_stream equivalence problems "
     "significance reports doctor",
     2: "rerank rerank_file teach engines pipelines pipeline_runs experiment experiment_report interleaved rag quickstart",

@@ -280,3 +280,68 @@ def test_soft_cross_entropy_by_hand():
         losses.soft_cross_entropy(torch.zeros(2, 3), torch.zeros(2, 2))
     with pytest.raises(ValueError, match="label_weight is 2"):
         losses.kl_to_teacher(torch.zeros(2, 3), torch.zeros(2, 3), label_weight=2)
+
+
+def test_soft_ranknet_by_hand():
+    """Scores 1 and 0, teacher 2 and 0: target sigma(2) = .880797, logit 1: log(1 + e^1) - .880797 = 1.313262 - .880797.
+
+    A second query whose teacher holds both equal has the target 1/2: log(1 + e^1) - .5. The minimum is where the margin is the
+    teacher's, with the target's entropy as the loss.
+    """
+    scores = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    teacher = torch.tensor([[2.0, 0.0], [3.0, 3.0]])
+    assert float(losses.soft_ranknet(scores, teacher)) == pytest.approx((0.432465 + 0.813262) / 2, abs=1e-5)
+    p = 1 / (1 + math.exp(-2))
+    least = -(p * math.log(p) + (1 - p) * math.log(1 - p))
+    assert float(losses.soft_ranknet(teacher[:1], teacher[:1])) == pytest.approx(least, abs=1e-6)
+    free = torch.tensor([[0.3, 0.1]], requires_grad=True)
+    for _ in range(400):
+        (gradient,) = torch.autograd.grad(losses.soft_ranknet(free, teacher[:1]), free)
+        free = (free - gradient).detach().requires_grad_()
+    assert float(free[0, 0] - free[0, 1]) == pytest.approx(2, abs=0.01)
+
+
+def test_soft_ranknet_of_three_counts_each_pair_once():
+    """Scores 0, 1, 2 with a sure teacher of the same order: pairs have margins 1, 2, 1, all on the right side."""
+    scores, sure = torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([[200.0, 100.0, 0.0]])
+    expected = (2 * math.log1p(math.exp(-1)) + math.log1p(math.exp(-2))) / 3
+    assert float(losses.soft_ranknet(scores, sure)) == pytest.approx(expected, abs=1e-6)
+    assert float(losses.soft_ranknet(scores, sure)) == pytest.approx(float(losses.ranknet(scores, sure)), abs=1e-6)
+    assert losses.soft_ranknet(scores, torch.tensor([[1.0, torch.nan, 0.0]])).isnan()
+
+
+def test_preference_and_binary_cross_entropy_by_hand():
+    """Scores 2, 0, 1: preference (log(1 + e^-2) + log(1 + e^-1)) / 2; each by itself log(1 + e^-2), log 2, log(1 + e)."""
+    scores = torch.tensor([[2.0, 0.0, 1.0]])
+    expected = (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1))) / 2
+    assert float(losses.preference(scores)) == pytest.approx(expected, abs=1e-6)
+    expected = (math.log1p(math.exp(-2)) + math.log(2) + math.log1p(math.e)) / 3
+    assert float(losses.binary_cross_entropy(scores)) == pytest.approx(expected, abs=1e-6)
+    pair = torch.tensor([[0.7, -0.4]])
+    assert float(losses.preference(pair)) == pytest.approx(float(losses.group_softmax(pair)), abs=1e-6)
+
+
+def test_distilled_by_hand():
+    """Scores 1, 0 and teacher 4, 0 at T = 2: p = sigma(2), m = sigma(1/2).
+
+    Divergence 4 (p log(p / m) + (1 - p) log((1 - p) / (1 - m))); main parts: softmax log(1 + e^-1); with targets sigma(4)
+    log(1 + e) - sigma(4); the hybrid of two candidates is the softmax again.
+    """
+    scores, teacher = torch.tensor([[1.0, 0.0]]), torch.tensor([[4.0, 0.0]])
+    p, m = 1 / (1 + math.exp(-2)), 1 / (1 + math.exp(-0.5))
+    divergence = 4 * (p * math.log(p / m) + (1 - p) * math.log((1 - p) / (1 - m)))
+    softmax, ranknet = math.log1p(math.exp(-1)), math.log1p(math.e) - 1 / (1 + math.exp(-4))
+    for main, part in (("softmax", softmax), ("ranknet", ranknet), ("hybrid", softmax)):
+        for alpha in (0.0, 0.1, 1.0):
+            found = float(losses.distilled(scores, teacher, main=main, alpha=alpha))
+            assert found == pytest.approx((1 - alpha) * part + alpha * divergence, abs=1e-5)
+    with pytest.raises(ValueError, match="main 'ce' is unknown"):
+        losses.distilled(scores, teacher, main="ce")
+    with pytest.raises(ValueError, match="alpha is 2"):
+        losses.distilled(scores, teacher, alpha=2)
+
+
+def test_the_hybrid_of_three_is_half_of_each():
+    scores, teacher = torch.tensor([[0.5, 1.0, -1.0]]), torch.tensor([[2.0, 1.0, 0.0]])
+    half = (losses.preference(scores) + losses.group_softmax(scores)) / 2
+    assert torch.equal(losses.distilled(scores, teacher, main="hybrid", alpha=0.0), half)

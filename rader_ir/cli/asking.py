@@ -73,6 +73,8 @@ def check(args: argparse.Namespace) -> None:
     """
     asks = args.system in ASKING
     foreign = given(args, _OF_CHECKPOINTS if asks else NAMES)
+    if args.system == "prorank":  # a model that scores pairs, and is asked in words
+        foreign.pop("prompt", None)
     if foreign:
         told = "a model that scores pairs" if asks else f"systems that ask a language model: {', '.join(ASKING)}"
         raise ValueError(f"{flag(next(iter(foreign)))} is for {told}; leave it out with --system {args.system}")

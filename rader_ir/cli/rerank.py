@@ -89,4 +89,6 @@ def opened(args: argparse.Namespace, **more):
             "--max-query-length or --max-doc-length"
         )
     given = {**options.model_options(args), "instruction": options.instruction(args)}
+    if args.system == "prorank" and getattr(args, "prompts", None):
+        given["prompt"] = args.prompts
     return open_reranker(args.system, **more, **given, verbose=args.system in GROUP_SIZES and not args.quiet)

@@ -1,5 +1,8 @@
 """`rader train`: a retriever, a reranker or an IDCM from examples and a configuration, or the mini checkpoints anew.
 
+The recipes of reasoning rerankers are `rader_ir.train.recipes`: dear, prorank-grpo and then prorank, rank-r1, rank-r1-sft,
+sft-listwise.
+
 The same call again goes on with a run that was killed and ends with the same weights. For several devices, start it by
 `accelerate launch -m rader_ir.cli train ...`, for several processes on CPUs by `torchrun --nproc_per_node 2 -m rader_ir.cli ...`;
 what a run says first is how many processes it has.
@@ -16,7 +19,9 @@ from rader_ir.cli import options
 
 MINI = "mini"
 IDCM = "idcm"
-KINDS = ("retriever", "reranker", IDCM, MINI)
+PAIRS = ("dear", "prorank")  # trained on pairs, like a reranker
+ANSWERS = ("prorank-grpo", "rank-r1", "rank-r1-sft", "sft-listwise")  # language models, by what they write
+KINDS = ("retriever", "reranker", IDCM, *PAIRS, *ANSWERS, MINI)
 LIBRARIES = ("sentence_transformers", "peft", "accelerate", "datasets", "matplotlib")  # of the extra `train`
 
 
@@ -40,10 +45,15 @@ def run(args: argparse.Namespace) -> dict:
     if args.options:
         return _print_options(args)
     _check_words(args)
-    options.require(LIBRARIES, "training", "train")
+    trl = ["trl"] if args.kind in (*PAIRS, *ANSWERS) else []
+    options.require([*LIBRARIES, *trl], "training", "train")
     with warnings.catch_warnings():
         if args.quiet:
             warnings.simplefilter("ignore", FutureWarning)  # of the libraries, about their own names
+        if args.kind in ANSWERS:
+            from rader_ir.train.recipes import train_answers
+
+            return train_answers(args.kind, args.config, args.out)
         return _mini(args) if args.kind == MINI else _trained(args)
 
 
@@ -52,7 +62,7 @@ def _print_options(args: argparse.Namespace) -> dict:
 
     if args.kind == MINI:
         raise ValueError("--options is for retriever and reranker; rader train mini has one recipe")
-    sys.stdout.write(options_text(args.kind))
+    sys.stdout.write(options_text(_option_set(args.kind)))
     return {}
 
 
@@ -78,10 +88,7 @@ def _mini(args: argparse.Namespace) -> dict:
 def _trained(args: argparse.Namespace) -> dict:
     from rader_ir.train.settings import from_toml
 
-    kind = args.kind
-    if kind == IDCM:
-        from rader_ir.train.idcm_settings import IDCMOptions as kind
-    options, data = from_toml(args.config, kind)
+    options, data = from_toml(args.config, _option_set(args.kind))
     data = replace(data, out=args.out or data.out)
     if data.out is None:
         raise ValueError(f"{args.config} names no folder to make; give --out, or `out` in its table [data]")
@@ -97,6 +104,10 @@ def _trained(args: argparse.Namespace) -> dict:
         from rader_ir.train.reranker import train_reranker
 
         folder = train_reranker(options, **given)
+    elif args.kind in PAIRS:
+        from rader_ir.train.recipes import PAIRS as RECIPES
+
+        folder = RECIPES[args.kind][1](options, **given)
     elif args.kind == IDCM:
         from rader_ir.train.idcm import train_idcm
 
@@ -106,6 +117,19 @@ def _trained(args: argparse.Namespace) -> dict:
 
         folder = train_retriever(options, dev_docs=docs, **given)
     return _figures(folder, args, {"examples": len(examples), "development": len(dev)})
+
+
+def _option_set(kind: str):
+    """What `from_toml` takes for a kind: its name, or the class of its options."""
+    if kind == IDCM:
+        from rader_ir.train.idcm_settings import IDCMOptions
+
+        return IDCMOptions
+    if kind in (*PAIRS, *ANSWERS):
+        from rader_ir.train import recipes
+
+        return (recipes.PAIRS | recipes.ANSWERS)[kind][0]
+    return kind
 
 
 def _figures(folder: Path, args: argparse.Namespace, counts: dict) -> dict:

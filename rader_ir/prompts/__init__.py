@@ -36,6 +36,7 @@ HOLES: dict[str, dict[str, tuple[str, ...]]] = {
     "rankgpt": {"order": ("query", "passages"), "choose": ("query", "passages")},
     "dear": {"order": ("query", "passages")},
     "icr": dict.fromkeys(("qa", "ie", "bare"), ("query", "passages")),
+    "prorank": {"judge": ("query", "document")},
     "llm_rating": {
         **dict.fromkeys(("general", "aops", "theoq", "theot", "leetcode", "pony"), ("query", "document")),
         "digit": (),

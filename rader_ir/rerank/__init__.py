@@ -14,8 +14,10 @@ import numpy as np
 SYSTEMS = {
     "rader": ("rader_ir.rerank.rader", "RaDeR"),
     "biencoder": ("rader_ir.rerank.biencoder", "BiEncoder"),
+    "prorank": ("rader_ir.rerank.prorank", "ProRank"),
     "rank-r1": ("rader_ir.rerank.rank_r1", "RankR1"),
     "rankgpt": ("rader_ir.rerank.rankgpt", "RankGPT"),
+    "dear-pointwise": ("rader_ir.rerank.dear", "DeARPointwise"),
     "dear-listwise": ("rader_ir.rerank.dear", "DeARListwise"),
     "llm-rating": ("rader_ir.rerank.llm_rating", "LLMRating"),
     "icr": ("rader_ir.rerank.icr", "ICR"),

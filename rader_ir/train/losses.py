@@ -176,6 +176,91 @@ def ndcg_loss2(scores: torch.Tensor, gains: torch.Tensor) -> torch.Tensor:
     return torch.where(found.isnan().any(dim=1) | labels.isnan().any(dim=1), torch.nan, total).mean()
 
 
+def soft_ranknet(scores: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """RankNet with the teacher's own doubts (DeAR, arXiv:2508.16998, section 3): its probabilities of pairs, learned.
+
+    The mean over a query's pairs i < j of the cross-entropy of sigma(s_i - s_j) with the target sigma(t_i - t_j), then over
+    queries. Where the teacher is sure it is `ranknet`; where it holds two equal, equal scores are best.
+
+    Args:
+        scores: [q, n], n at least 2.
+        teacher: [q, n], not differentiated.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    _check_groups(scores, teacher)
+    found, wanted = scores.float(), teacher.detach().float()
+    first, second = torch.triu_indices(found.shape[1], found.shape[1], offset=1, device=found.device)
+    targets = (wanted[:, first] - wanted[:, second]).sigmoid()
+    return functional.binary_cross_entropy_with_logits(found[:, first] - found[:, second], targets)
+
+
+def preference(scores: torch.Tensor) -> torch.Tensor:
+    """Pairwise preference: the positive before each of its query's negatives, the mean of log(1 + exp(s_i - s_0)).
+
+    With two candidates it is `group_softmax`. `ranknet` with a teacher who knows the labels alone gives the same.
+
+    Args:
+        scores: [q, n], n at least 2.
+
+    Raises:
+        ValueError: another shape.
+    """
+    _check_groups(scores)
+    found = scores.float()
+    return functional.softplus(found[:, 1:] - found[:, :1]).mean()
+
+
+def binary_cross_entropy(scores: torch.Tensor) -> torch.Tensor:
+    """Each candidate by itself: is it the positive? The mean of -log sigma(s_0) and -log(1 - sigma(s_i)) over all candidates.
+
+    Args:
+        scores: [q, n], n at least 2.
+
+    Raises:
+        ValueError: another shape.
+    """
+    _check_groups(scores)
+    found = scores.float()
+    signs = torch.ones_like(found)
+    signs[:, 0] = -1
+    return functional.softplus(signs * found).mean()
+
+
+MAIN = ("softmax", "ranknet", "hybrid")  # of `distilled`
+
+
+def distilled(
+    scores: torch.Tensor, teacher: torch.Tensor, *, main: str = "softmax", alpha: float = 0.1, temperature: float = 2.0
+) -> torch.Tensor:
+    """DeAR's pointwise loss (arXiv:2508.16998, section 3): (1 - alpha) main + alpha `kl_to_teacher`.
+
+    The main part is `group_softmax`, `soft_ranknet`, or in equal shares `preference` and `group_softmax` ("hybrid"; the
+    released code gives its pairs the target sigma(1), which stops at a margin of 1; here the target is 1).
+
+    Args:
+        scores: [q, n], n at least 2, the positive first.
+        teacher: [q, n], not differentiated.
+        main: "softmax", "ranknet" or "hybrid".
+        alpha: weight of the divergence, from 0 to 1; the paper's is .1.
+        temperature: of the divergence, above 0; the paper's is 2.
+
+    Raises:
+        ValueError: shapes that do not fit, an unknown main part, or a value out of range.
+    """
+    _check_groups(scores, teacher)
+    if main not in MAIN:
+        raise ValueError(f"main {main!r} is unknown; choose {', '.join(map(repr, MAIN))}")
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is {alpha}; give a share, from 0 to 1")
+    if main == "hybrid":
+        part = (preference(scores) + group_softmax(scores)) / 2
+    else:
+        part = group_softmax(scores) if main == "softmax" else soft_ranknet(scores, teacher)
+    return (1 - alpha) * part + alpha * kl_to_teacher(scores, teacher, temperature)
+
+
 def _check_groups(scores: torch.Tensor, teacher: torch.Tensor | None = None) -> None:
     if scores.ndim != 2 or not len(scores) or scores.shape[1] < 2:
         raise ValueError(

@@ -18,13 +18,14 @@ from rader_ir.adapters import find_target, read_adapter
 from rader_ir.checkpoint_folders import read_json
 from rader_ir.checkpoints import CHECKPOINTS, Checkpoint, find_checkpoint
 from rader_ir.tokens import TextTokens
-from rader_ir.train.pairs import read_where_the_mask_ends, set_padding
+from rader_ir.train.pairs import read_where_the_mask_ends, score_by_choice, set_padding
 from rader_ir.train.settings import LORA_TARGETS, Options
 from rader_ir.weights import Files, fetch
 
 QUERY_LENGTH, DOC_LENGTH = 512, 3900  # tokens; RaDeR's documents had 3900, its queries are not stated
 SHORT = 512  # tokens up to which a text's attention may lie in memory whole
 _HEADS = ("pooler.", "classifier.", "score.", "lm_head.")  # not part of the blocks that an adapter changes
+_TASKS = {"score": "SEQ_CLS", "vector": "FEATURE_EXTRACTION", "choice": "CAUSAL_LM"}  # as peft calls them
 ADAPTER_NAME = "default"  # what peft calls the adapter of a model that has one
 
 
@@ -84,7 +85,7 @@ def open_base(options: Options, head: str) -> Base:
     found = find_checkpoint(options.checkpoint, revision=options.revision)
     files = fetch(found)
     settled = find_checkpoint(files.checkpoint, forms=options.forms)
-    if head == "vector" and settled.head == "score":
+    if head == "vector" and settled.head != "vector":
         raise ValueError(
             f"checkpoint {settled.name!r} scores pairs; a retriever starts from an encoder or a language model"
         )
@@ -94,19 +95,21 @@ def open_base(options: Options, head: str) -> Base:
         name: _length(getattr(options, name), default, getattr(settled, name), loading.longest_text(files), name)
         for name, default in (("max_query_length", QUERY_LENGTH), ("max_doc_length", DOC_LENGTH))
     }
-    if head == "score":
+    if settled.head == "choice":  # a language model's answers are scores already
+        head = "choice"
+    if head != "vector":
         _check_adapter(files, settled)
         lengths["max_query_length"] = lengths["max_doc_length"]  # a pair's, which query and document share
     settled = replace(settled, **given, **lengths, head=head, normalise=True)
     tokenizer = loading.read_tokenizer(files)
-    if head == "score":
+    if head != "vector":
         set_padding(tokenizer)
     return Base(replace(files, checkpoint=settled), tokenizer, new_head=head != files.checkpoint.head)
 
 
 def _check_adapter(files: Files, checkpoint: Checkpoint) -> None:
     """Refuse an encoder's adapter as the beginning of a reranker: its layers go by other names, and it has no head."""
-    if files.base_folder is not None and checkpoint.head != "score":
+    if files.base_folder is not None and checkpoint.head == "vector":
         raise ValueError(
             f"checkpoint {checkpoint.name!r} is an adapter of an encoder, which cannot become a reranker; start from its base, "
             "or from a folder with merged weights"
@@ -137,6 +140,8 @@ def open_model(base: Base, options: Options) -> nn.Module:
         set_dropout(model, options.dropout)
     if base.checkpoint.head == "score":
         read_where_the_mask_ends(model)
+    if base.checkpoint.head == "choice":
+        score_by_choice(model, base.tokenizer)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # names that transformers 5 has renamed and peft still calls
         if options.gradient_checkpointing:
@@ -145,7 +150,7 @@ def open_model(base: Base, options: Options) -> nn.Module:
             model = _adapted(model, base, options)
     if not options.lora:  # what pooling never reads gets no gradient, which DDP would miss
         for name, weight in model.named_parameters():
-            weight.requires_grad_(base.checkpoint.head == "score" or not name.startswith(_HEADS))
+            weight.requires_grad_(base.checkpoint.head != "vector" or not name.startswith(_HEADS))
     for weight in model.parameters():
         if weight.requires_grad:  # an adapter's head would stay in the arithmetic's type
             weight.data = weight.data.float()
@@ -195,7 +200,7 @@ def lora_config(model: nn.Module, base: Base, options: Options) -> LoraConfig:
         raise ValueError(f"none of lora_targets {list(options.lora_targets)} is a layer of the model; it has {have}")
     scores = base.checkpoint.head == "score"
     return LoraConfig(
-        task_type="SEQ_CLS" if scores else "FEATURE_EXTRACTION",
+        task_type=_TASKS[base.checkpoint.head],
         r=options.lora_rank,
         lora_alpha=options.lora_alpha,
         lora_dropout=options.lora_dropout,

@@ -12,13 +12,13 @@ from rader_ir.train.settings import KINDS, Data
 _ENTRY = re.compile(r"^    (\w+(?:, \w+)*): ", re.MULTILINE)  # of an `Attributes:` section, after `inspect.getdoc`
 
 
-def options_text(kind: str) -> str:
-    """A line for each option of `retriever` or `reranker`, and for each of the table [data].
+def options_text(kind: str | type) -> str:
+    """A line for each option of `retriever`, `reranker` or another recipe's class, and for each of the table [data].
 
     >>> options_text("retriever").splitlines()[5]
     'batch_size = 64  # queries of one forward pass, over all devices together'
     """
-    return "\n".join([*_lines(KINDS[kind]), "", "[data]", *_lines(Data)]) + "\n"
+    return "\n".join([*_lines(KINDS.get(kind, kind)), "", "[data]", *_lines(Data)]) + "\n"
 
 
 def _lines(kind: type) -> list[str]:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from rader_ir.choice import answer_ids, direction
 from rader_ir.packed import Pack
 from rader_ir.packed.padded import padded, pooled
 from rader_ir.tokens import Ids, TextTokens, for_each_batch
@@ -96,6 +97,25 @@ class ReadsWhereTheMaskEnds:
         dtype = next((weight.dtype for weight in weights if weight.requires_grad), weights[0].dtype)
         with torch.autocast(hidden.device.type, enabled=False):  # bfloat16 tells scores near 10 apart by sixteenths
             return SequenceClassifierOutput(logits=self.score(states.to(dtype)))
+
+
+class ScoresByChoice:
+    """Put before a language model's class: its score by `rader_ir.choice` at each text's last token, in place of all logits."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **_) -> SequenceClassifierOutput:
+        """`logits` [B, 1] of texts padded on the right; `input_ids` and `attention_mask` [B, T]."""
+        body = getattr(self, self.base_model_prefix)
+        hidden = body(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        states = pooled(hidden, attention_mask, "last")
+        with torch.autocast(hidden.device.type, enabled=False):
+            return SequenceClassifierOutput(logits=(states.float() @ direction(self, self.answers))[:, None])
+
+
+def score_by_choice(model: nn.Module, tokenizer) -> None:
+    """Let a language model give the scores that it is served by, in place."""
+    kind = type(model)
+    model.answers = answer_ids(tokenizer)
+    model.__class__ = type(kind.__name__, (ScoresByChoice, kind), {"__module__": kind.__module__})
 
 
 def read_where_the_mask_ends(model: nn.Module) -> None:

@@ -27,6 +27,7 @@ from rader_ir.train.runtime import ROWS, Promises, arguments, finish, fit, open_
 from rader_ir.train.saving import write_cross_encoder, write_model
 from rader_ir.train.settings import RerankerOptions
 
+_PLAIN = {"softmax": losses.group_softmax, "preference": losses.preference, "bce": losses.binary_cross_entropy}
 Loss = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 
@@ -72,6 +73,7 @@ def train_reranker(
     examples: Sequence[Example],
     out: str | os.PathLike,
     dev: Sequence[Example] = (),
+    base: Base | None = None,
     about: Mapping[str, object] | None = None,
     verbose: bool = False,
 ) -> Path:
@@ -85,6 +87,7 @@ def train_reranker(
         examples: to learn from, each with a negative at least.
         out: the folder to make; while training it is `out`.unfinished.
         dev: examples to measure on; the state that ranks their passages best is what the folder holds. None: the last state.
+        base: what training starts from, with the text path that the folder will have; None opens the options' checkpoint.
         about: what else the card is to tell (`rader_ir.train.card.run_facts`).
         verbose: whether to print the log's lines on stderr.
 
@@ -99,7 +102,7 @@ def train_reranker(
         NotSaved: the disk is full; an OSError.
     """
     check_examples(examples, options)
-    base = open_base(options, "score")
+    base = base or open_base(options, "score")
     candidates = Candidates(dev) if dev else None
     batches = plan(examples, options, processes().num_processes)
     data = {"train": data_facts(examples), "dev": data_facts(dev)}
@@ -168,8 +171,10 @@ def _trainer(
 
 def loss_of(options: RerankerOptions) -> Loss:
     """The loss that the options name: scores [q, n] and the teacher's, or None, to a scalar."""
-    if options.loss == "softmax":
-        return lambda scores, _: losses.group_softmax(scores)
+    if options.loss == "distilled":
+        return partial(losses.distilled, main=options.main, alpha=options.alpha, temperature=options.temperature)
+    if options.loss in _PLAIN:
+        return lambda scores, _: _PLAIN[options.loss](scores)
     if options.loss == "kl":
         return partial(losses.kl_to_teacher, temperature=options.temperature, label_weight=options.label_weight)
     return {"margin_mse": losses.margin_mse, "ranknet": losses.ranknet}[options.loss]

@@ -98,11 +98,12 @@ def write_tokenizer(folder: Path, base: Base) -> None:
         ValueError: it gives others when it is read again.
     """
     tokens, tokenizer = base.tokens, loading.read_tokenizer(base.files)
-    if base.checkpoint.head == "score":
+    if base.checkpoint.head != "vector":
         set_padding(tokenizer)
     if base.checkpoint.eos == "append":
         tokenizer.backend_tokenizer.post_processor = _appending(tokens)
-    tokenizer.chat_template = None
+    if base.checkpoint.head != "choice":  # whose pairs are conversations
+        tokenizer.chat_template = None
     tokenizer.padding_side = tokenizer.truncation_side = "right"
     longest = max(base.checkpoint.max_query_length, base.checkpoint.max_doc_length)
     tokenizer.model_max_length = longest

@@ -18,8 +18,8 @@ from rader_ir.checkpoints import check_length
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 SCHEDULES = ("linear", "cosine", "constant_with_warmup", "constant")
 PRECISIONS = ("float32", "bfloat16")
-TAUGHT = ("kl", "margin_mse", "ranknet")  # losses that learn from the scores of a teacher
-LOSSES = ("softmax", *TAUGHT)
+TAUGHT = ("kl", "margin_mse", "ranknet", "distilled")  # losses that learn from the scores of a teacher
+LOSSES = ("softmax", "kl", "margin_mse", "ranknet", "preference", "bce")
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,7 @@ class Options:
     workers: int = 0
 
     def __post_init__(self):
-        for name, kind in get_type_hints(type(self)).items():
-            object.__setattr__(self, name, _as(getattr(self, name), kind, name))
+        settle(self)
         self._check_numbers()
         for name, allowed in (("schedule", SCHEDULES), ("precision", (*PRECISIONS, None))):
             check_choice(name, getattr(self, name), allowed)
@@ -178,8 +177,9 @@ class RerankerOptions(Options):
 
     Attributes:
         pair_form: how a pair is written, in place of the checkpoint's.
-        loss: `softmax` (cross-entropy over a query's own candidates), or one that learns from the scores of the passages:
-            `kl` (soft labels), `margin_mse` or `ranknet` (see `rader_ir.train.losses`).
+        loss: `softmax` (cross-entropy over a query's own candidates), `preference` (the positive before each negative), `bce`
+            (each candidate by itself), or one that learns from the scores of the passages: `kl` (soft labels), `margin_mse` or
+            `ranknet` (see `rader_ir.train.losses`).
         temperature: of `kl`: both the teacher's scores and the model's are divided by it.
         label_weight: of `kl`: the share of a group's target that its positive has; the rest follows the teacher.
     """
@@ -191,23 +191,28 @@ class RerankerOptions(Options):
     temperature: float = 1.0
     label_weight: float = 0.0
 
+    allowed = LOSSES  # of `loss`; no option itself
+
     def __post_init__(self):
         super().__post_init__()
-        check_choice("loss", self.loss, LOSSES)
+        check_choice("loss", self.loss, self.allowed)
         check_least("negatives", self.negatives, 1)
         if not self.temperature > 0:
             raise ValueError(f"option temperature is {self.temperature!r}; give a number above 0, such as 1")
         check_share("label_weight", self.label_weight)
-        for name, unset in (("temperature", 1), ("label_weight", 0)):
-            if getattr(self, name) != unset and self.loss != "kl":
+        for name, unset, own in _OF_LOSSES:
+            if getattr(self, name) != unset and self.loss not in own:
                 raise ValueError(
-                    f"option {name} is {getattr(self, name)!r}, and loss {self.loss!r} has none; it is of loss 'kl'"
+                    f"option {name} is {getattr(self, name)!r}, and loss {self.loss!r} has none; it is of loss {own[0]!r}"
                 )
         if self.max_query_length is not None:
             raise ValueError(
                 "option max_query_length is given, and a reranker has none; max_doc_length is for query and document together"
             )
 
+
+# By option, the value that says nothing and the losses that it is of
+_OF_LOSSES = (("temperature", 1, ("kl", "distilled")), ("label_weight", 0, ("kl",)))
 
 KINDS = {"retriever": RetrieverOptions, "reranker": RerankerOptions}
 
@@ -273,6 +278,8 @@ def from_toml(path: str | Path, kind: str | type[Options]) -> tuple[Options, Dat
             raise ValueError(
                 "options memory and piece_size are both given; with memory batches are read whole, keep one"
             )
+        if isinstance(table.get("prompt"), str):
+            table["prompt"] = str(path.parent / Path(table["prompt"]).expanduser())
         return make(KINDS.get(kind, kind), table), _placed(make(Data, data), path.parent)
     except ValueError as error:  # TOML's errors are among them
         raise ValueError(f"{path}: {error}") from error
@@ -307,6 +314,16 @@ def _refuse_stranger(name: str, kind: type) -> None:
         raise ValueError(f"option {name!r} is of the table [data]; put it there")
     if owners:
         raise ValueError(f"option {name!r} is of {owners[0]}s only; leave it out")
+
+
+def settle(options) -> None:
+    """Give each option of a frozen set its declared type: whole numbers pass as fractions, a single text as a list of one.
+
+    Raises:
+        ValueError: a value of another type.
+    """
+    for name, kind in get_type_hints(type(options)).items():
+        object.__setattr__(options, name, _as(getattr(options, name), kind, name))
 
 
 def check_choice(name: str, value, allowed: tuple) -> None:

@@ -1,0 +1,136 @@
+"""Training Rank-R1: a model learns to think before it names the best of a few passages (arXiv:2503.06034, section 3).
+
+By rewards (GRPO): 1 where a thought is followed by the right label, else 0. Or, the paper's other way, from the label alone
+(`rader_ir.train.sft`), which needs five times the examples there. Prompts are those that `RankR1` asks with, passages made
+harmless the same way.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rader_ir.examples import Example
+from rader_ir.neutral import neutral, shortened
+from rader_ir.prompts import Prompt, load_prompts
+from rader_ir.prompts.passages import conversation
+from rader_ir.seeded import shuffled
+from rader_ir.train.card import data_facts
+from rader_ir.train.grpo import GRPOOptions, Task, train_grpo
+from rader_ir.train.language_models import language_model, rendered
+from rader_ir.train.rewards import rank_r1_reward
+
+
+@dataclass(frozen=True)
+class RankR1Options(GRPOOptions):
+    """Options of `train_rank_r1`; defaults are those of the released v0.1 checkpoints as far as they are told.
+
+    Attributes:
+        prompt: a TOML file of your own wording, laid out as `prompts/rank_r1.toml`; None takes ours. The folder does not carry
+            it: give the same file to `RankR1`.
+        negatives: passages beside the positive, at most; an example with fewer gives all that it has.
+        passage_words, query_words: kept of a passage and of a query.
+    """
+
+    prompts: int = 2
+    group: int = 8
+    max_tokens: int = 2048
+    max_length: int = 4096
+    draw_temperature: float = 0.9
+    prompt: str | None = None
+    negatives: int = 19
+    passage_words: int = 400
+    query_words: int = 32
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One prompt of `RankR1` as a conversation, and the label of the positive among its passages."""
+
+    messages: list[dict[str, str]]
+    label: str
+
+
+def choices(
+    examples: Sequence[Example],
+    prompt: Prompt,
+    *,
+    count: int,
+    negatives: int,
+    passage_words: int,
+    query_words: int,
+    special: Sequence[str] = (),
+    seed: int = 0,
+) -> list[Choice]:
+    """So many prompts: passages in an order by the seed, other negatives and places in each pass over the examples.
+
+    Args:
+        examples: each with a negative at least.
+        prompt: with the holes {query} and {passages}.
+        count: of prompts.
+        negatives, passage_words, query_words: as `RankR1Options`.
+        special: the tokenizer's special tokens, which texts lose.
+        seed: of all orders.
+
+    Raises:
+        ValueError: no examples, or one without negatives.
+    """
+    if not examples:
+        raise ValueError("there are no examples to train on")
+    if bare := [example.query_id for example in examples if not example.negatives]:
+        raise ValueError(
+            f"{len(bare)} of {len(examples)} examples have no negatives (first {bare[0]!r}); mine some first"
+        )
+    made, epoch = [], 0
+    while len(made) < count:
+        for example in shuffled(examples, seed, "rank-r1", epoch)[: count - len(made)]:
+            key = (seed, "rank-r1", epoch, example.query_id)
+            positive = example.positives[epoch % len(example.positives)]
+            shown = shuffled([positive, *shuffled(example.negatives, *key)[:negatives]], *key, "places")
+            texts = [shortened(neutral(passage.text, special=special), passage_words) for passage in shown]
+            query = shortened(neutral(example.query, special=special), query_words)
+            label = f"[{next(i for i, passage in enumerate(shown, start=1) if passage is positive)}]"
+            made.append(Choice(conversation(prompt, query, texts), label))
+        epoch += 1
+    return made
+
+
+def train_rank_r1(
+    options: RankR1Options,
+    *,
+    examples: Sequence[Example],
+    out: str | os.PathLike,
+    rollout: Callable | None = None,
+) -> Path:
+    """Train by rewards; the folder is a plain language model, asked by `RankR1("local:OUT")`.
+
+    Args:
+        options: of the training.
+        examples: each with a negative at least.
+        out: the folder to make.
+        rollout: as `rader_ir.train.grpo.train_grpo`.
+
+    Raises:
+        ValueError: examples without negatives, or a prompt longer than `max_length`.
+        FileExistsError: as `train_grpo`.
+    """
+    base = language_model(options.checkpoint, options.revision)
+    prompt = load_prompts(options.prompt, name="rank_r1")["choose"]
+    made = choices(
+        examples,
+        prompt,
+        count=options.asked,
+        negatives=options.negatives,
+        passage_words=options.passage_words,
+        query_words=options.query_words,
+        special=base.tokenizer.all_special_tokens,
+        seed=options.seed,
+    )
+    tasks = [Task(rendered(choice.messages, base.tokenizer), choice.label) for choice in made]
+    longest = max(len(base.tokenizer(task.prompt)["input_ids"]) for task in tasks)
+    if longest > options.max_length:
+        raise ValueError(
+            f"the longest prompt has {longest} tokens, max_length is {options.max_length}; lower passage_words or negatives"
+        )
+    facts = {"data": data_facts(examples), "prompt": repr(prompt)}
+    return train_grpo(options, base=base, tasks=tasks, reward=rank_r1_reward, out=out, facts=facts, rollout=rollout)

@@ -1,0 +1,111 @@
+"""DeAR's pointwise stage and both stages together: ids, padding, the order of one after the other, doors."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from rader_ir.checkpoints import find_checkpoint, write_config
+from rader_ir.rerank import open_reranker
+from rader_ir.rerank.dear import PAIRS, POINTWISE, DeAR, DeARListwise, DeARPointwise, pair_form
+from tests import tiny
+from tests.judging import WordJudge
+from tests.toys import WordOverlap
+
+QUERIES = ["what is the law of large numbers?", "graph " * 60]
+DOCS = [["the sample average converges", "product " * 400, ""], ["a cycle <|begin_of_text|> of a graph", "odd"]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A Llama with a head of one label, in DeAR's layout."""
+    made = tiny.llama(tmp_path_factory.mktemp("dear"), labels=1)
+    from dataclasses import replace
+
+    write_config(made, replace(find_checkpoint(made), pair_form=pair_form("<|begin_of_text|>"), **PAIRS))
+    return made
+
+
+def rows(tokenizer, query: str, doc: str) -> list[int]:
+    """Each text encoded by itself, cut, and a beginning token before each: 32 tokens of one, 193 of the other."""
+    doc = doc.replace("<|begin_of_text|>", " ")
+    parts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in (f"query: {query}", f"document: {doc}")]
+    lead = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in ("query:", "document:")]
+    bos = tokenizer.bos_token_id
+    return [bos, *parts[0][: 30 + lead[0]], bos, *parts[1][: 191 + lead[1]]]
+
+
+def test_pairs_are_two_texts_with_a_beginning_each(folder):
+    """The ids are those of two texts encoded apart, the cut ones too, up to one token where a cut text ends."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ranker = DeARPointwise(folder)
+    ranker.score(QUERIES, DOCS)
+    ids = ranker.model._tokens.pairs(*zip(*pairs(), strict=True), "", 228).rows
+    assert all(row.count(tokenizer.bos_token_id) == 2 for row in ids) and max(map(len, ids)) <= 228
+    assert ids == [rows(tokenizer, *pair)[:228] for pair in pairs()]
+
+
+def pairs():
+    return [(query, doc) for query, texts in zip(QUERIES, DOCS, strict=True) for doc in texts]
+
+
+@pytest.mark.parametrize("padding", [0, 1, 8])
+def test_scores_are_the_heads_whatever_is_padded(folder, padding):
+    """The oracle is the library's own head with the right padding id, on rows padded by so much more."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    made = [rows(tokenizer, *pair)[:228] for pair in pairs()]
+    model, pad = AutoModelForSequenceClassification.from_pretrained(folder).eval(), tokenizer.eos_token_id
+    model.config.pad_token_id = pad
+    width = max(map(len, made)) + padding
+    ids = torch.tensor([row + [pad] * (width - len(row)) for row in made])
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in made])
+    with torch.inference_mode():
+        expected = model(ids, attention_mask=mask).logits[:, 0].numpy()
+    found = np.concatenate(DeARPointwise(folder).score(QUERIES, DOCS))
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    assert np.ptp(expected) > 0.05
+
+
+def test_released_checkpoints_open_by_name():
+    for name, checkpoint in POINTWISE.items():
+        opened = DeARPointwise(name).model.checkpoint
+        assert opened is checkpoint and opened.pair_form == "query: {query}<|begin_of_text|>document: {document}"
+        assert (opened.max_doc_length, opened.eos) == (228, "tokenizer")
+    assert open_reranker("dear-pointwise").model.checkpoint.name in POINTWISE
+
+
+def test_the_listwise_stage_orders_the_best_of_the_pointwise_one():
+    """Of five documents the words shared put 4, 2, 0 first; the judge, shown these three, agrees on 4 and 2 by its own count.
+
+    What it was shown is what the pointwise stage put first, and what it was not stays behind in that order.
+    """
+    docs = [["odd", "zebra", "odd cycle", "horse", "an odd cycle graph"]]
+    judge = WordJudge()
+    both = DeAR(WordOverlap(), DeARListwise(judge, first=3))
+    ranking = both.rank(["odd cycle of a graph"], docs)[0]
+    assert ranking.order == [4, 2, 0, 1, 3] and ranking.scores.tolist() == [3, 2, 4, 1, 5]
+    prompt = judge.asked[0][-1]["content"]
+    assert prompt.index("an odd cycle graph") < prompt.index("[2] odd cycle") and "zebra" not in prompt
+    assert [bool(text) for text in ranking.reasoning] == [True, False, True, False, True]
+    assert both.statistics[0].calls == 1 and both.score(["a"], [[]])[0].tolist() == []
+    with pytest.raises(ValueError, match="2 queries were given with 1 lists"):
+        both.score(["a", "b"], [["c"]])
+
+
+def test_stages_in_pyterrier():
+    pytest.importorskip("pyterrier")
+    from pyterrier_rader import DeARListwiseReranker, DeARReranker
+    from tests.pyterrier_cases import results
+
+    frame, options = results(), {"checkpoint": WordOverlap()}
+    pointwise = DeARReranker(stage="pointwise", **options)(frame)
+    listwise = DeARReranker(WordJudge(), stage="listwise", first=3)(frame)
+    both = DeARReranker(WordJudge(), first=3, **options)(frame)
+    one_by_one = DeARListwiseReranker(WordJudge(), first=3)(pointwise)
+    assert both.equals(one_by_one)
+    assert listwise.equals(DeARListwiseReranker(WordJudge(), first=3)(frame))
+    assert set(pointwise["score"]) != set(both["score"])
+    with pytest.raises(ValueError, match="stage 'first' is unknown"):
+        DeARReranker(stage="first")
+    with pytest.raises(ValueError, match="give lm, or choose stage 'pointwise'"):
+        DeARReranker()

@@ -1,0 +1,79 @@
+"""DeAR's pointwise training: its text path, its loss falls, and what it saves scores as it did in training."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rader_ir.checkpoints import find_checkpoint
+from rader_ir.examples import Example, Passage
+from rader_ir.rerank.dear import DeARPointwise
+from rader_ir.train.dear import DeAROptions, dear_base, train_dear
+from tests.toy_training import examples
+
+QUICK = dict(
+    batch_size=8,
+    accumulation=1,
+    warmup_steps=0,
+    log_steps=1,
+    lora_dropout=0.0,
+    gradient_checkpointing=False,
+    learning_rate=1e-2,
+)
+
+
+def taught(example: Example) -> Example:
+    """With a teacher's scores: 3 for the positive, 1, 0, -1 for the negatives."""
+    negatives = tuple(Passage(p.doc_id, p.text, 1.0 - i) for i, p in enumerate(example.negatives))
+    return replace(
+        example, positives=(Passage(example.positives[0].doc_id, example.positives[0].text, 3.0),), negatives=negatives
+    )
+
+
+def losses(folder) -> list[float]:
+    lines = (folder / "training" / "log.jsonl").read_text().splitlines()
+    return [record["loss"] for record in map(json.loads, lines) if "loss" in record]
+
+
+@pytest.mark.parametrize("main", ["softmax", "ranknet", "hybrid"])
+def test_the_loss_falls_and_the_teachers_order_is_learned(tiny_llama, tmp_path, main):
+    """The divergence alone would need the teacher's margins; with any main part the positive comes first."""
+    learned = [taught(example) for example in examples(8)]
+    given = DeAROptions(str(tiny_llama), main=main, epochs=25, negatives=3, **QUICK)
+    folder = train_dear(given, examples=learned, out=tmp_path / "made", dev=learned)
+    found = losses(folder)
+    assert found[-1] < 0.75 * found[0]
+    docs = [[p.text for p in (*e.positives, *e.negatives)] for e in learned]
+    scores = DeARPointwise(folder).score([e.query for e in learned], docs)
+    assert np.mean([each.argmax() == 0 for each in scores]) >= 0.9
+
+
+def test_the_text_path_is_dears(tiny_llama, tiny_qwen2, tmp_path):
+    """A Llama's beginning token stands before the document too; a Qwen2 has none. The folder carries it all."""
+    given = DeAROptions(str(tiny_llama), max_steps=1, **QUICK)
+    folder = train_dear(given, examples=[taught(e) for e in examples(8)], out=tmp_path / "made")
+    found = find_checkpoint(folder)
+    assert found.pair_form == "query: {query}<|begin_of_text|>document: {document}"
+    assert (found.pair_query_tokens, found.pair_doc_tokens, found.max_doc_length, found.eos) == (
+        30,
+        191,
+        228,
+        "tokenizer",
+    )
+    form = dear_base(DeAROptions(str(tiny_qwen2))).checkpoint.pair_form
+    assert form == "query: {query} document: {document}"
+
+
+def test_examples_need_a_teacher(tiny_llama, tmp_path):
+    with pytest.raises(ValueError, match="loss 'distilled' learns from a teacher's scores"):
+        train_dear(DeAROptions(str(tiny_llama), **QUICK), examples=examples(2), out=tmp_path / "made")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [({"main": "ce"}, "main is 'ce'"), ({"alpha": 2.0}, "alpha"), ({"loss": "softmax"}, "temperature is 2.0")],
+)
+def test_options_that_do_not_fit(changed, words):
+    with pytest.raises(ValueError, match=words):
+        DeAROptions("x", **changed)
