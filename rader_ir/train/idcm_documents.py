@@ -163,7 +163,7 @@ def train(
     )
     step = fit(trainer, run)
     write = partial(_write, base=base, start=start, options=strong, documents=documents, selector=selector)
-    return finish(run, options, base, facts, step, lambda folder: write(folder, weights_of(run, step)))
+    return finish(run, trainer, base, facts, step, lambda folder: write(folder, weights_of(run, step)))
 
 
 def _write(

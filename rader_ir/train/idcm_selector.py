@@ -178,7 +178,7 @@ def train(
             folder, start.inside() if start.strong_inside else replace(start.config, strong=named), selector, weights
         )
 
-    return finish(run, options, base, facts, step, write)
+    return finish(run, trainer, base, facts, step, write)
 
 
 def pairs_of(examples: Sequence[Example], options: IDCMOptions) -> list[tuple[str, str, str]]:
