@@ -17,7 +17,11 @@ def killed_at(moment: int, work: Callable[[], int | None], touches: Callable[[Ca
     """
     child = os.fork()
     if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert status >= 0 or status == -signal.SIGKILL, f"the child died of signal {-status}"
+        return status == -signal.SIGKILL
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)  # the threads of this process's pool are not in the child
     left = moment
 
     def watch(frame, event, function):
