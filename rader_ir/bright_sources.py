@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from rader_ir.collection import Documents
 from rader_ir.corpus import (
-    DOC_ID_FIELDS,
     EXCLUDED_RELEVANCE,
     QUERY_ID_FIELDS,
     excluded_ids,
@@ -59,8 +58,6 @@ CORRECTED = {
 }
 CORRECTED_FROM = "castorini/anserini-tools@5b819c1a45c8a0a3ec9426f476694f44a29dfaf3, qrels/qrels.bright-*.fixed.txt"
 
-_TEXT_FIELDS = ("title", "text", "contents", "content")
-
 
 class Split(NamedTuple):
     """What a run of a task needs and is measured by: {query_id: text}, judgements, {query_id: excluded doc_ids}."""
@@ -103,7 +100,7 @@ def from_folder(folder: Path, task: str, *, queries: str, long: bool, fixed: boo
 def folder_documents(folder: Path, task: str, *, long: bool) -> Documents | None:
     """How to open the documents of a task that a folder has, None where it has none."""
     paths = _document_files(folder, task, long)
-    return partial(read_corpus, paths, DOC_ID_FIELDS, _TEXT_FIELDS) if paths else None
+    return partial(read_corpus, paths) if paths else None
 
 
 def folder_corpus(folder: Path, task: str, *, long: bool) -> Callable[[], str] | None:
@@ -137,7 +134,7 @@ def hub_documents(task: str, *, long: bool, revision: str | None, expected: int 
         count = count_rows(paths)
         if revision is None and expected is not None and count is not None:
             check_count(task, "documents", count, expected, repository=REPOSITORY, revision=REVISION)
-        return read_corpus(paths, DOC_ID_FIELDS, _TEXT_FIELDS)
+        return read_corpus(paths)
 
     return documents
 

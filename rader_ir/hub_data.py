@@ -10,7 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rader_ir.records import checked_id, encodable, jsonl_records
+from rader_ir.corpus import DOC_ID_FIELDS, FIELDS
+from rader_ir.records import checked_id, encodable, flat, jsonl_records
+
+TEXT_FIELDS = (*FIELDS, "content")  # of documents: what other readers take, and what BRIGHT calls it
 
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.parquet")
 _ROWS = 256  # read at once: a document may have megabytes
@@ -71,12 +74,10 @@ def check_count(task: str, what: str, count: int, expected: int, *, repository: 
         )
 
 
-def read_corpus(
-    paths: Iterable[Path], id_fields: Sequence[str], text_fields: Sequence[str]
-) -> Iterator[tuple[str, str]]:
-    """Stream (doc_id, text) of a published corpus; see `published_text` for the text."""
+def read_corpus(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    """Stream (doc_id, text) of a published corpus: ids as `corpus.read_documents` finds them, of texts see `published_text`."""
     for where, record in read_table(paths):
-        yield published_id(record, id_fields, where), published_text(record, text_fields, where)
+        yield published_id(record, DOC_ID_FIELDS, where), published_text(record, TEXT_FIELDS, where)
 
 
 def published_id(record: Mapping[str, Any], fields: Sequence[str], where: str) -> str:
@@ -90,21 +91,19 @@ def published_id(record: Mapping[str, Any], fields: Sequence[str], where: str) -
 def published_text(record: Mapping[str, Any], fields: Sequence[str], where: str) -> str:
     """The fields of a published record that are not blank, joined by a blank, as BEIR and MTEB join title and text.
 
-    A title goes with a text: a record that has nothing but a title has its text elsewhere.
+    A list, as of sentences, is joined by blanks too. A title goes with a text: a record that has nothing but a title has its
+    text elsewhere.
 
     A corpus that others measure on is taken as it is, the odd empty document included: leaving one out would change ranks,
     and stopping there would make the corpus unusable.
 
     Raises:
-        ValueError: the record has none of the fields, or `title` alone, or one that is no text.
+        ValueError: the record has none of the fields, or `title` alone, or one that is neither text nor a list of texts.
     """
     present = [field for field in fields if field in record]
     if not {*present} - {"title"}:
         raise ValueError(f"{where}: no text; expected {', '.join(fields)}, the record has {', '.join(record)}")
-    texts = [record[field] or "" for field in present]
-    for field, text in zip(present, texts, strict=True):
-        if not isinstance(text, str):
-            raise ValueError(f"{where}: {field} is a {type(text).__name__}; expected text")
+    texts = [flat(record[field], f"{where}: {field}") for field in present]
     return encodable(" ".join(filter(str.strip, texts)), where)
 
 

@@ -1,13 +1,14 @@
 """Collections in the layout that BEIR and MTEB share: a corpus, queries, and judgements of three columns.
 
 BEIR's folders hold `corpus.jsonl`, `queries.jsonl` and `qrels/test.tsv`; MTEB's data sets on the hub hold the same records as
-parquet, `corpus/test-…`, `queries/test-…` and `qrels/test-…`. A text is title and text joined by a blank, as both measure it.
+parquet, `corpus/test-…`, `queries/test-…` and `qrels/test-…`. A text is title and text joined by a blank, as both measure it;
+other names of texts are taken as everywhere (`hub_data.TEXT_FIELDS`).
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from rader_ir.corpus import DOC_ID_FIELDS, QUERY_ID_FIELDS
+from rader_ir.corpus import QUERY_ID_FIELDS
 from rader_ir.files import digest_of
 from rader_ir.hub_data import count_rows, find_table, published_id, published_text, read_corpus, read_table
 from rader_ir.runs import Qrels, read_qrels
@@ -42,7 +43,7 @@ def read_judged(folder: str | Path) -> tuple[dict[str, str], Qrels]:
 
 def read_texts(folder: str | Path) -> Iterator[tuple[str, str]]:
     """Stream (doc_id, text) of a folder's corpus; raises FileNotFoundError at once if it has none."""
-    return read_corpus(find_table(folder, *CORPUS), DOC_ID_FIELDS, ("title", "text"))
+    return read_corpus(find_table(folder, *CORPUS))
 
 
 def has_texts(folder: str | Path) -> bool:

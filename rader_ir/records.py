@@ -72,7 +72,7 @@ def record_text(record: Mapping[str, Any], fields: Sequence[str] | None, default
     if not names:
         expected, present = ", ".join(default), ", ".join(record)
         raise ValueError(f"{where}: no text; expected {expected}, the record has {present}: name the right fields")
-    text = "\n".join(filter(str.strip, (_flat(record[name], f"{where}: {name}") for name in names)))
+    text = "\n".join(filter(str.strip, (flat(record[name], f"{where}: {name}") for name in names)))
     if not text:
         raise ValueError(f"{where}: the text is empty or null in {', '.join(names)}; leave the record out")
     return encodable(text, where)
@@ -91,8 +91,12 @@ def encodable(text: str, where: str) -> str:
     return text
 
 
-def _flat(value: Any, where: str) -> str:
-    """A field as one string: null is empty, a list is joined by blanks without its empty items."""
+def flat(value: Any, where: str) -> str:
+    """A field as one string: null is empty, a list is joined by blanks without its empty items.
+
+    Raises:
+        ValueError: it is neither text nor a list of texts.
+    """
     texts = [item for item in (value if isinstance(value, list | tuple) else [value]) if item is not None]
     for item in texts:
         if not isinstance(item, str):

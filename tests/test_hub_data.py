@@ -65,8 +65,24 @@ def test_texts_of_a_published_corpus_are_taken_as_they_are(tmp_path):
         {"_id": "3", "title": None, "text": "  "},
     ]
     write_jsonl(tmp_path / "corpus.jsonl", rows)
-    found = read_corpus(find_table(tmp_path, "corpus"), ("doc_id", "_id"), ("title", "text"))
-    assert list(found) == [("1", "Head body"), ("2", "alone"), ("3", "")]
+    assert list(read_corpus(find_table(tmp_path, "corpus"))) == [("1", "Head body"), ("2", "alone"), ("3", "")]
+
+
+@pytest.mark.parametrize("write", [write_jsonl, write_parquet])
+def test_a_published_corpus_has_its_texts_where_any_corpus_has_them(tmp_path, write):
+    """All names that `read_documents` takes, in its order, and BRIGHT's `content`; lists joined, what is empty left out."""
+    row = {
+        "docid": "1",
+        "content": "f",
+        "contents": "e",
+        "sentences": ["c", " ", "d"],
+        "text": "",
+        "name": "b",
+        "title": "a",
+    }
+    stem = tmp_path / ("corpus.jsonl" if write is write_jsonl else "corpus")
+    write(stem, [row])
+    assert list(read_corpus(find_table(tmp_path, "corpus"))) == [("1", "a b c d e f")]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +98,10 @@ def test_texts_of_a_published_corpus_are_taken_as_they_are(tmp_path):
             lambda: published_text({"title": "x", "body": "y"}, ("title", "text"), "row 1"),
             "row 1: no text; expected title, text, the record has title, body",
         ),
-        (lambda: published_text({"text": 7}, ("text",), "row 1"), "row 1: text is a int; expected text"),
+        (
+            lambda: published_text({"text": 7}, ("text",), "row 1"),
+            "row 1: text holds '7', a int; expected text or a list",
+        ),
         (lambda: published_text({"text": "\ud800"}, ("text",), "row 1"), "half a surrogate pair"),
     ],
 )
