@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from rader_ir.measures import by_query, parsed
 from rader_ir.runs import Qrels, Run, check_finite, some
 
 Values = dict[str, dict[str, float]]  # {measure: {query_id: value}}
@@ -28,21 +29,19 @@ def per_query(run: Run, qrels: Qrels, measures: str | Iterable) -> Values:
     Args:
         run: the ranked lists.
         qrels: the judgements.
-        measures: names as ir_measures writes them, "nDCG@10 R@100" or a list of such names or of its measure objects.
+        measures: names as `rader_ir.measures` takes them, "nDCG@10 R@100" or a list of such names or of measure objects.
 
     Raises:
-        ValueError: an unknown measure or none, a score that is not finite, a run and qrels without a common query_id,
+        ValueError: as `measures.parsed`; a score that is not finite, a run and qrels without a common query_id,
             or of whose common queries no list holds a judged doc_id.
     """
-    import ir_measures
-
-    wanted = _parsed(measures)
+    wanted = parsed(measures)
     check_finite(run)
     _check_they_meet(run, qrels)
     values = {str(measure): dict.fromkeys(qrels, 0.0) for measure in wanted}
     untied = {query_id: _places(scores) for query_id, scores in run.items() if query_id in qrels}
-    for metric in ir_measures.iter_calc(wanted, qrels, untied):
-        values[str(metric.measure)][metric.query_id] = float(metric.value)
+    for measure, query_id, value in by_query(untied, qrels, wanted):
+        values[measure][query_id] = value
     return values
 
 
@@ -111,18 +110,6 @@ def intervals(values: Values, *, confidence: float = 0.95, seed: int = 0) -> dic
 def _interval(values: Mapping[str, float], confidence: float, seed: int) -> dict[str, float]:
     low, high = bootstrap_interval(list(values.values()), confidence=confidence, seed=seed)
     return {"mean": float(np.mean(list(values.values()))), "low": low, "high": high}
-
-
-def _parsed(measures: str | Iterable) -> list:
-    import ir_measures
-
-    names = measures.split() if isinstance(measures, str) else list(measures)
-    if not names:
-        raise ValueError("no measure given; name some, for example 'nDCG@10 R@100'")
-    try:
-        return [ir_measures.parse_measure(name) if isinstance(name, str) else name for name in names]
-    except (NameError, ValueError, SyntaxError) as error:
-        raise ValueError(f"measures {names} hold an unknown one ({error}); see https://ir-measur.es") from error
 
 
 def _places(scores: Mapping[str, float]) -> dict[str, float]:

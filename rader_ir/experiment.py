@@ -15,7 +15,8 @@ from pathlib import Path
 
 from rader_ir.cells import Cell
 from rader_ir.collection import Collection, short
-from rader_ir.evaluation import Results, evaluate
+from rader_ir.evaluation import Results
+from rader_ir.measures import parsed
 from rader_ir.pipeline_runs import Task, facts, given_run, make
 from rader_ir.pipelines import RESERVED, System
 from rader_ir.runs import Run
@@ -79,7 +80,7 @@ class Experiment:
         if indexes is not None and drop_indexes:
             raise ValueError(f"indexes kept in {indexes} are not dropped; leave out one of the two options")
         if measures is not None:
-            evaluate({"q": {"d": 1.0}}, {"q": {"d": 1}}, measures)  # an unknown one is told before anything is made
+            parsed(measures)  # an unknown one is told before anything is made
         self.systems, self.out, self.engines, self.measures = systems, Path(out), engines, measures
         self.depth, self.rerank_depth, self.questions = depth, rerank_depth, questions
         self.indexes = Path(indexes) if indexes is not None else self.out / RESERVED[0]

@@ -226,7 +226,7 @@ BAD = {
     "bright --data data --systems bm25 --splits pony --qrels new": "qrels 'new' is unknown; choose 'plain', 'fixed'",
     "bright --data data --systems bm24 --splits pony": "system 'bm24' is unknown; give one of bm25",
     "bright --data data --systems bm25 --splits pony --baseline x": "--baseline 'x' is no system of this call",
-    "bright --data data --systems bm25 --splits pony --measures nGCD": "hold an unknown one",
+    "bright --data data --systems bm25 --splits pony --measures nGCD": "measure 'nGCD' is unknown: measure not found",
     "bright --data data --systems run:runs --splits pony": "runs holds no run of pony",
     "bright --data data --systems bm25 --splits biology": "topics/biology.jsonl.gz: no such file",
     "bright --data data --systems bm25 --splits pony --indexes i --drop-indexes": "indexes kept in i are not dropped",

@@ -154,6 +154,7 @@ def test_a_bad_run_ends_with_2_and_one_line(capsys, content, complaint):
         (["qrels.tsv", "dense.trec", "--confidence", "95"], "confidence 95.0 is outside (0, 1)"),
         (["qrels.tsv", "A=dense.trec", "--latex", "dense.trec"], "--latex dense.trec is a file that this call reads"),
         (["absent", "dense.trec"], "absent: no such file or folder"),
+        (["absent", "dense.trec", "--measures", "nDCG@10, nDCG@0"], "measure 'nDCG@0' has cutoff 0; expected a whole"),
         (["qrels.tsv", "runs"], "folder runs has no run named as the judgements are (qrels, ...)"),
     ],
 )

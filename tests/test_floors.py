@@ -20,7 +20,7 @@ DOORS = ("rader_ir.pyserini", "rader_ir.cli", "pyterrier_rader")
 FLOORS = {
     0: "runs files fusion orderings answers prompts checkpoints checkpoint_folders recorded bright corpus passages "
     "bright_sources hub_data mteb_layout rarb irds_collections collections_by_name "
-    "evaluation collection cells mcts java records examples tevatron guards seeded mining reproduce released neutral",
+    "evaluation measures collection cells mcts java records examples tevatron guards seeded mining reproduce released neutral",
     1: "weights adapters linear packed threads loading tokens text_model encoder cross_encoder index index_writer index_formats "
     "analysis bm25 shelf lm attention idcm idcm_texts choice "
     "index_flat index_folder index_ids index_kinds index_shards index_stage index_stream equivalence problems "

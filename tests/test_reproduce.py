@@ -128,7 +128,7 @@ def test_a_report_ends_after_the_farthest():
         (lambda: write({"mean": {"RR": 1}}), "table.json: no collection to measure"),
         (lambda: write({"one": 0.5}), "'one' has 0.5; expected {measure: figure}"),
         (lambda: write({"one": {"RR": "high"}}), "'one' has {'RR': 'high'}; expected"),
-        (lambda: write({"one": {"Goodness": 0.5}}), "runs/one.trec: measures ['Goodness'] hold an unknown one"),
+        (lambda: write({"one": {"Goodness": 0.5}}), "runs/one.trec: measure 'Goodness' is unknown: measure not found"),
         (lambda: write({"three": {"RR": 0.5}}), "runs: none of the runs three is there"),
         (lambda: write({"one": {"RR": 0.5}, "mean": {"AP": 0.5}}), "a mean of AP, but one has no figure of it"),
         (lambda: Path("runs/one.run").write_text("q Q0 a 1 1.0 t\n"), "runs holds one.trec and one.run; keep one of them"),

@@ -1,6 +1,6 @@
 """`rader evaluate`: measures of runs against judgements, with confidence intervals, tests and a whole report.
 
-Any measure of ir-measures by its name, several between blanks. Means are taken over the judged queries, so that a
+Any measure of ir-measures by its name, several between blanks or commas. Means are taken over the judged queries, so that a
 query without an answer counts as nothing, and is told of. Folders in place of files give a table over collections, and
 their average: `rader evaluate qrels runs` takes `runs/pony.trec.gz` for `qrels/pony.tsv`.
 """
@@ -12,6 +12,7 @@ from rader_ir.cli import options
 from rader_ir.corpus import read_documents, read_queries
 from rader_ir.evaluation import intervals
 from rader_ir.files import replacing
+from rader_ir.measures import parsed
 from rader_ir.reports.averages import AVERAGES
 from rader_ir.reports.folder import main_tables, write
 from rader_ir.reports.inputs import files_of, measured, read_collections, read_runs
@@ -51,11 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict:
     """Prints the tables; the figures hold each run's means and intervals, and what was written where."""
     _check_libraries(args)
+    wanted = parsed(args.measures)  # an unknown one is told before files are read
     qrels = read_collections(args.qrels)
     paths = _labelled(args)
     runs = {label: read_runs(path, qrels) for label, path in paths.items()}
     queries, excluded = _queries(args, qrels)
-    results, notes = measured(runs, qrels, args.measures, excluded=excluded)
+    results, notes = measured(runs, qrels, wanted, excluded=excluded)
     chosen = {name: getattr(args, name) for name in ("average", "test", "correction", "confidence", "seed")}
     measures = list(dict.fromkeys(m for each in results.values() for values in each.values() for m in values))
     baseline = _baseline(args, paths)

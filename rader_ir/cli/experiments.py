@@ -64,6 +64,7 @@ def run(
     from rader_ir.engines import Engines
     from rader_ir.experiment import Experiment
     from rader_ir.experiment_report import report
+    from rader_ir.measures import names
     from rader_ir.pipelines import parse
 
     _check_libraries(args)
@@ -77,7 +78,7 @@ def run(
         systems,
         args.out,
         engines=Engines(verbose=not args.quiet, **given),
-        measures=args.measures.split() if args.measures else None,
+        measures=names(args.measures) if args.measures else None,
         depth=args.depth,
         rerank_depth=args.rerank_depth,
         questions=questions,
