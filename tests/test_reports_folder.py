@@ -55,6 +55,29 @@ def test_a_report_without_a_baseline_compares_nothing(tmp_path):
     assert "differences" not in (tmp_path / "report.txt").read_text()
 
 
+def test_what_an_earlier_report_leaves_goes_and_nothing_else(tmp_path):
+    """Of the first report its pictures of two systems and its wins; files of others stay, however they are called."""
+    pytest.importorskip("matplotlib")
+    folder = tmp_path / "report"
+    write(ONE, folder, baseline="runs/base.trec", test="randomisation")
+    own = json.loads((folder / "report.json").read_text())["files"]
+    assert set(own) == files(folder)
+    (folder / "scatter_mine.png").write_text("mine")
+    (tmp_path / "precious.csv").write_text("mine")
+    told = json.loads((folder / "report.json").read_text())
+    told["files"] += ["../precious.csv", str(tmp_path / "precious.csv"), "absent.png", 7]
+    (folder / "report.json").write_text(json.dumps(told))
+    two = {name: ONE[name] for name in ("runs/base.trec", "runs/new.trec")}
+    write(two, folder, baseline="runs/base.trec", test="randomisation")
+    left = TABLES | PICTURES | {"wins_losses.md", "scatter_runs_new.trec.png", "scatter_runs_new.trec.svg"}
+    assert files(folder) == left | {"scatter_mine.png"}
+    write(two, folder)
+    assert files(folder) == TABLES | PICTURES | {"scatter_mine.png"} and (tmp_path / "precious.csv").exists()
+    (folder / "report.json").write_text("broken")
+    write(two, folder)
+    assert set(json.loads((folder / "report.json").read_text())["files"]) == TABLES | PICTURES
+
+
 def test_a_report_of_nothing_is_refused(tmp_path):
     pytest.importorskip("matplotlib")
     with pytest.raises(ValueError, match="a report needs results"):

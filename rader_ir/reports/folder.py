@@ -7,6 +7,8 @@
 | bars.png, .svg | the leading measure by collection |
 | scatter_SYSTEM.png, .svg | the leading measure by query, against the baseline |
 | wins_losses.md | the queries with the greatest differences from the baseline |
+
+report.json names the report's files, so that the next one in the folder takes away what would be left of it.
 """
 
 import json
@@ -22,6 +24,9 @@ from rader_ir.reports.layout import Table
 from rader_ir.reports.per_query import Texts, wins_and_losses, write_csv
 from rader_ir.reports.tables import measures_table, results_table
 from rader_ir.runs import Qrels, Run
+
+_TABLES = ("report.txt", "report.md", "report.tex", "report.json")
+_OWN = re.compile(r"(report|per_query|bars|wins_losses|scatter_[\w.~-]+)\.(txt|md|tex|json|csv|png|svg)", re.ASCII)
 
 
 def write(
@@ -42,7 +47,7 @@ def write(
     count: int = 10,
     notes: Iterable[str] = (),
 ) -> list[Table]:
-    """Writes the report; files of an earlier one are replaced one by one, each whole.
+    """Writes the report; files of an earlier one are replaced one by one, each whole, and those that it alone had go.
 
     Args:
         results: {system: {collection: {measure: {query_id: value}}}}.
@@ -60,7 +65,7 @@ def write(
         ValueError: as `comparison.compare`; no system, or one without a measure.
         ImportError: matplotlib is not installed, or with a baseline and the test t or wilcoxon scipy.
     """
-    from rader_ir.reports import plots  # before any work: it needs the extra `eval`
+    from rader_ir.reports import plots  # noqa: F401 - before any work: it needs the extra `eval`
 
     measures = list(measures or dict.fromkeys(name for each in results.values() for v in each.values() for name in v))
     if not results or not measures:
@@ -77,17 +82,20 @@ def write(
     told["comparisons"] = {name: as_json(each) for name, each in compared.items()}
     rivals = [name for name in results if name != baseline] if baseline is not None else []
     pictures = ["bars", *(f"scatter_{name}" for name in _file_names(rivals))]
-    write_tables(folder, [*tables, *others], told, pictures=pictures)
+    own = [*_TABLES, "per_query.csv", *(f"{name}.{ending}" for name in pictures for ending in ("png", "svg"))]
+    own += ["wins_losses.md"] if rivals else []
+    earlier = _files_of(folder)
+    write_tables(folder, [*tables, *others], told | {"files": sorted({*own, *earlier})}, pictures=pictures)
     write_csv(results, folder / "per_query.csv")
-    for ending in ("png", "svg"):
-        kept = {"average": average, "confidence": confidence, "seed": seed}
-        plots.bars(results, measures[0], folder / f"bars.{ending}", **kept)
-        for system, name in zip(rivals, pictures[1:], strict=True):
-            plots.scatter(results, measures[0], system, baseline, folder / f"{name}.{ending}")
+    kept = {"average": average, "confidence": confidence, "seed": seed}
+    _draw(results, measures[0], baseline, folder, dict(zip(rivals, pictures[1:], strict=True)), kept)
     if rivals:
         given = {"queries": queries or {}, "documents": documents, "runs": runs, "qrels": qrels, "count": count}
         parts = [wins_and_losses(results, baseline, system, measures[0], **given) for system in rivals]
         _write(folder / "wins_losses.md", "\n".join(parts))
+    for name in sorted(earlier - {*own}):
+        (folder / name).unlink(missing_ok=True)
+    _write_json(folder, told | {"files": own})  # last, so that after a kill nothing is forgotten
     return tables
 
 
@@ -129,7 +137,32 @@ def write_tables(folder: Path, tables: Sequence[Table], told: Mapping, *, pictur
     shown = [f"![{name}]({name}.svg)" for name in pictures]
     _write(folder / "report.md", "\n\n".join([*(table.markdown() for table in tables), *shown]) + "\n")
     _write(folder / "report.tex", "\n\n".join(table.latex() for table in tables) + "\n")
+    _write_json(folder, told)
+
+
+def _draw(
+    results: Results, measure: str, baseline: str | None, folder: Path, rivals: dict[str, str], options: dict
+) -> None:
+    """Draws the bars with `options`, and the scatter of each rival, {system: name of its file}."""
+    from rader_ir.reports import plots
+
+    for ending in ("png", "svg"):
+        plots.bars(results, measure, folder / f"bars.{ending}", **options)
+        for system, name in rivals.items():
+            plots.scatter(results, measure, system, baseline, folder / f"{name}.{ending}")
+
+
+def _write_json(folder: Path, told: Mapping) -> None:
     _write(folder / "report.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+
+
+def _files_of(folder: Path) -> set[str]:
+    """The files that an earlier report in the folder says are its own; of a broken one none."""
+    try:
+        named = json.loads((folder / "report.json").read_text(encoding="utf-8"))["files"]
+        return {name for name in named if isinstance(name, str) and _OWN.fullmatch(name)}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _write(path: Path, text: str) -> None:
