@@ -110,7 +110,7 @@ def collection(
         corpus=None if source in ("irds", "hub") else bright_sources.folder_corpus(Path(source), task, long=long),
         instruction=_instruction(task, long=long) if instruction else "",
         measures=("R@1", *MEASURES) if long else MEASURES,
-        version=_version(task, source, queries, qrels, revision, len(split.queries)),
+        version=_version(task, source, queries, long, qrels, revision, len(split.queries)),
     )
 
 
@@ -189,11 +189,14 @@ def _documents(task: str, source: str | Path, long: bool, revision: str | None) 
     return bright_sources.folder_documents(Path(source), task, long=long)
 
 
-def _version(task: str, source: str | Path, queries: str, qrels: str, revision: str | None, count: int) -> str:
+def _version(
+    task: str, source: str | Path, queries: str, long: bool, qrels: str, revision: str | None, count: int
+) -> str:
     """Words that tell one state of the data from another; a folder's place is no part of it."""
     where = {"irds": "ir_datasets", "hub": f"hub {revision or REVISION}"}.get(str(source), "folder")
     odd = "" if count == TASKS[task].queries else f", {count} queries instead of {TASKS[task].queries}"
-    return f"{where}, {queries} queries, {qrels} qrels{odd}"
+    state = qrels if task in bright_sources.CORRECTED else "plain"  # of the others there is but one
+    return f"{where}, {queries} queries{', whole pages' if long else ''}, {state} qrels{odd}"
 
 
 def _check(task: str, long: bool) -> None:

@@ -33,6 +33,8 @@ class Outcome:
         runs: {system: {collection: file}}.
         remarks: {system: {collection: sentences}} on what a reader should know, such as judged queries without a list.
         made, kept: cells done in this call, and those found finished.
+        systems: what was run.
+        settings: of the experiment, as `Experiment.settings` gives them.
     """
 
     results: Results
@@ -41,6 +43,8 @@ class Outcome:
     remarks: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     made: int = 0
     kept: int = 0
+    systems: Sequence[System] = ()
+    settings: dict = field(default_factory=dict)
 
 
 class Experiment:
@@ -99,7 +103,7 @@ class Experiment:
         """
         from tqdm import tqdm
 
-        outcome = Outcome({system.label: {} for system in self.systems})
+        outcome = Outcome({system.label: {} for system in self.systems}, systems=self.systems, settings=self.settings())
         total = None if count is None else count * len(self.systems)
         shelf = None
         try:
@@ -111,6 +115,11 @@ class Experiment:
         if self.drop_indexes:
             self._drop(outcome.collections)
         return outcome
+
+    def settings(self) -> dict:
+        """What figures depend on beside systems and collections, as JSON values."""
+        asked = "queries" if self.questions is None else "questions"
+        return {"depth": self.depth, "rerank_depth": self.rerank_depth, "rerankers_read": asked}
 
     def _drop(self, names: Iterable[str]) -> None:
         """Delete the indexes of these collections, those that a killed call left included."""

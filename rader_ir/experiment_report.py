@@ -65,7 +65,7 @@ def report(
             for system, found in results.items()
         }
         words = mean_of(names) if len(names) > 1 else ""
-        notes = [
+        remarks = [
             f"{system}, {heading(name)}: {remark}."
             for system, remarks in outcome.remarks.items()
             for name in names
@@ -78,7 +78,8 @@ def report(
             baseline=baseline,
             test=test,
             correction=correction,
-            notes=[*([f"average: {words}."] if words else []), *notes],
+            notes=[*_average(names), *_told(outcome, names), *remarks],
+            measured=_measured(outcome, names),
             **(_texts(outcome, names) if baseline is not None else {}),
         )
         written.append(Report(folder, names, tables, words, means))
@@ -100,6 +101,58 @@ def mean_of(names: list[str]) -> str:
     if set(names) <= paged:
         return f"the mean of {len(names)} of the {len(paged)} tasks of BRIGHT that have whole pages"
     return f"the mean of {len(names)} collections"
+
+
+def _average(names: list[str]) -> list[str]:
+    """What the average is of; of one task, that there are others."""
+    if len(names) > 1:
+        return [f"average: {mean_of(names)}."]
+    return [f"1 of the {len(bright.TASKS)} tasks of BRIGHT."] if names[0].removesuffix("-long") in bright.TASKS else []
+
+
+def _told(outcome: Outcome, names: list[str]) -> list[str]:
+    """What was measured, in sentences: the state of the data, of all collections or of those that share it, and the lists."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if name in outcome.collections:
+            found.setdefault(outcome.collections[name].version, []).append(name)
+    whole = len(found) == 1
+    sentences = [
+        f"Data{'' if whole else ' of ' + ', '.join(map(heading, those))}: {version}."
+        for version, those in found.items()
+    ]
+    sentences += _without_instruction(outcome, names) if found else []
+    if outcome.settings:
+        sentences.append(f"Lists of {outcome.settings['depth']} documents at most.")
+    for system in outcome.systems:
+        if system.kind == "rerank":
+            first = f"the first {outcome.settings['rerank_depth']} of {system.parts[0].label}"
+            read = "the questions themselves" if outcome.settings["rerankers_read"] == "questions" else "the queries"
+            sentences.append(f"{system.label}: {first} reranked, by {read}.")
+    return sentences
+
+
+def _without_instruction(outcome: Outcome, names: list[str]) -> list[str]:
+    models = any(one.kind == "dense" for system in outcome.systems for one in system.within())
+    bare = all(one.name.startswith("bright/") and not one.instruction for one in map(outcome.collections.get, names))
+    return ["Queries without their tasks' instructions."] if models and bare else []
+
+
+def _measured(outcome: Outcome, names: list[str]) -> dict:
+    """The same for `json.dump`, whole."""
+    collections = {
+        name: {
+            "name": one.name,
+            "version": one.version,
+            "content": one.key(),
+            "queries": len(one.qrels),
+            "instruction": one.instruction,
+        }
+        for name in names
+        if (one := outcome.collections.get(name)) is not None
+    }
+    systems = {system.label: system.told() for system in outcome.systems}
+    return {"collections": collections, "systems": systems, **outcome.settings}
 
 
 def _groups(results: Results) -> dict[tuple[str, ...], list[str]]:

@@ -44,6 +44,20 @@ class System:
         """Whether both make the same runs, whatever they are called."""
         return replace(self, label="") == replace(other, label="")
 
+    def told(self) -> str:
+        """What it is, in the words of its name, those that it works on included.
+
+        >>> parse(["rerank:rader:some/model"])[0].told()
+        'rerank:rader:some/model over bm25-bright'
+        """
+        model = f"{self.checkpoint}@{self.revision}" if self.revision else self.checkpoint
+        parts = [part.told() for part in self.parts]
+        if self.kind == "hybrid":
+            return f"hybrid of {' and '.join(parts)}"
+        if self.kind == "rerank":
+            return f"rerank:{self.reranker}:{model} over {parts[0]}"
+        return f"{self.kind}:{model or self.folder}" if model or self.folder else self.kind
+
     def within(self) -> Iterator["System"]:
         """The system and all that it works on."""
         yield self

@@ -356,6 +356,8 @@ def test_labels_revisions_and_first_stages_are_read_from_names(tmp_path):
     (tmp_path / "a=b@c").mkdir()
     (named,) = parse([f"run:{tmp_path / 'a=b@c'}"])
     assert (named.label, named.folder) == ("a=b@c", str(tmp_path / "a=b@c"))
+    told = [system.told() for system in parse(["hybrid:minilm@1a2b", "bm25", f"x=run:{tmp_path}"])]
+    assert told == ["hybrid of dense:minilm@1a2b and bm25-bright", "bm25", f"run:{tmp_path}"]
 
 
 def test_bad_collections_are_told(tmp_path):

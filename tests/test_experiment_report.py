@@ -12,7 +12,7 @@ from rader_ir.bright import TASKS, has_long
 from rader_ir.experiment import Outcome
 from rader_ir.experiment_report import mean_of, report
 from rader_ir.runs import write_run
-from tests.test_experiment import AOPS, DOCUMENTS, PONY, run
+from tests.test_experiment import AOPS, DENSE, DOCUMENTS, PONY, QUESTIONS, RERANK, run
 
 
 def test_what_a_mean_is_of():
@@ -55,3 +55,38 @@ def test_wins_and_losses_have_texts_and_each_corpus_is_read_once(tmp_path):
     notes = told["tables"][0]["notes"]
     assert {f"a, {name}: 1 of 3 queries missing, scored 0." for name in ("Pony", "AoPS")} < set(notes)
     assert "average: the mean of 2 of the 12 tasks of BRIGHT." in notes
+
+
+def test_a_report_says_what_was_measured(tmp_path):
+    """Two tasks in two states of their judgements; a reranker that reads the questions, of which one task is left."""
+    fixed = replace(AOPS, version="as corrected", instruction="")
+    asked = {"questions": lambda collection: QUESTIONS, "rerank_depth": 2, "depth": 5}
+    outcome, _ = run(tmp_path, ["bm25", f"r={RERANK}", DENSE], [PONY, fixed], first="bm25", **asked)
+    (written,) = report(outcome, tmp_path)
+    assert written.tables[0].notes[1:6] == (
+        "average: the mean of 2 of the 12 tasks of BRIGHT.",
+        "Data of Pony: as made up.",
+        "Data of AoPS: as corrected.",
+        "Lists of 5 documents at most.",
+        "r: the first 2 of bm25 reranked, by the questions themselves.",
+    )
+    told = json.loads((tmp_path / "report/report.json").read_text())["measured"]
+    systems = {"bm25": "bm25", "r": "rerank:rader:some/reranker over bm25", "dense-minilm": "dense:minilm"}
+    assert told["systems"] == systems
+    assert (told["depth"], told["rerank_depth"], told["rerankers_read"]) == (5, 2, "questions")
+    pony = {
+        "name": "bright/pony",
+        "version": "as made up",
+        "content": PONY.key(),
+        "queries": 3,
+        "instruction": "Find: ",
+    }
+    assert told["collections"]["pony"] == pony and told["collections"]["aops"]["version"] == "as corrected"
+    outcome, _ = run(tmp_path, ["bm25", DENSE], [fixed], depth=5)
+    (written,) = report(outcome, tmp_path)
+    assert written.tables[0].notes[1:5] == (
+        "1 of the 12 tasks of BRIGHT.",
+        "Data: as corrected.",
+        "Queries without their tasks' instructions.",
+        "Lists of 5 documents at most.",
+    )

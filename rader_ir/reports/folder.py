@@ -46,6 +46,7 @@ def write(
     seed: int = 0,
     count: int = 10,
     notes: Iterable[str] = (),
+    measured: Mapping | None = None,
 ) -> list[Table]:
     """Writes the report; files of an earlier one are replaced one by one, each whole, and those that it alone had go.
 
@@ -57,6 +58,7 @@ def write(
         queries, documents, runs, qrels, count: for wins and losses, as in `per_query.wins_and_losses`.
         average, test, correction, confidence, seed: as in `tables.results_table`.
         notes: sentences to put below the tables.
+        measured: what else a reader should know of systems and collections, for report.json.
 
     Returns:
         The tables of the report.
@@ -78,12 +80,11 @@ def write(
     ]
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    told = {"baseline": baseline, **options, "tables": [table.to_json() for table in tables]}
+    told = {"measured": measured or {}, "baseline": baseline, **options, "tables": [each.to_json() for each in tables]}
     told["comparisons"] = {name: as_json(each) for name, each in compared.items()}
     rivals = [name for name in results if name != baseline] if baseline is not None else []
     pictures = ["bars", *(f"scatter_{name}" for name in _file_names(rivals))]
-    own = [*_TABLES, "per_query.csv", *(f"{name}.{ending}" for name in pictures for ending in ("png", "svg"))]
-    own += ["wins_losses.md"] if rivals else []
+    own = _own_files(pictures, compared=bool(rivals))
     earlier = _files_of(folder)
     write_tables(folder, [*tables, *others], told | {"files": sorted({*own, *earlier})}, pictures=pictures)
     write_csv(results, folder / "per_query.csv")
@@ -154,6 +155,11 @@ def _draw(
 
 def _write_json(folder: Path, told: Mapping) -> None:
     _write(folder / "report.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+
+
+def _own_files(pictures: Sequence[str], *, compared: bool) -> list[str]:
+    drawn = [f"{name}.{ending}" for name in pictures for ending in ("png", "svg")]
+    return [*_TABLES, "per_query.csv", *drawn, *(["wins_losses.md"] if compared else [])]
 
 
 def _files_of(folder: Path) -> set[str]:
