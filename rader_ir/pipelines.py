@@ -16,7 +16,7 @@ from rader_ir.rerank import ASKING, SYSTEMS
 BM25 = {"bm25": "lucene", "bm25-bright": "bright"}  # systems: variants
 KINDS = ("bm25", "bm25-bright", "dense:CHECKPOINT", "hybrid:CHECKPOINT", "rerank:SYSTEM:CHECKPOINT", "run:FOLDER")
 FIRST = "bm25-bright"  # BRIGHT's own BM25, whose first 100 RaDeR's reranker was measured on
-RESERVED = ("indexes", "parts")  # folders beside those of the systems
+RESERVED = ("indexes", "parts", "report")  # folders beside those of the systems; report-NAME too
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def parse(texts: list[str], *, first: str = FIRST) -> list[System]:
     systems = [_system(text, stage) for text in texts]
     if not systems:
         raise ValueError(f"no system given; name some of {', '.join(KINDS)}")
-    for label in (labels := [system.label for system in systems]):
+    for label in (labels := [_checked(system.label) for system in systems]):
         if labels.count(label) > 1:
             raise ValueError(f"two systems are called {label!r}; put another LABEL= before one of them")
     return systems
@@ -120,13 +120,14 @@ def _system(text: str, first: System | None) -> System:
         system = _reranked(*rest.split(":", 1), first)
     else:
         raise ValueError(f"system {text!r} is unknown; give one of {', '.join(KINDS)}")
-    return replace(system, label=_label(label)) if label else system
+    return replace(system, label=label) if label else system
 
 
-def _label(label: str) -> str:
-    if label.startswith(".") or label in RESERVED or any(mark in label for mark in "/\\"):
+def _checked(label: str) -> str:
+    taken = label in RESERVED or label.startswith(f"{RESERVED[2]}-")
+    if not label or label.startswith(".") or taken or any(mark in label for mark in "/\\"):
         raise ValueError(
-            f"label {label!r} cannot name a folder here; choose a plain word, none of {', '.join(RESERVED)}"
+            f"label {label!r} cannot name a folder here; put another LABEL= before it, none of {', '.join(RESERVED)} and no path"
         )
     return label
 

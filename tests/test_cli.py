@@ -103,12 +103,12 @@ def test_evaluate_prints_means_with_intervals_and_writes_them(files, capsys):
         main(["evaluate", "qrels.tsv", "dense.trec", "bm25.trec", "--measures", "RR@10 R@100", "--json", "f.json"]) == 0
     )
     printed = capsys.readouterr().out
-    assert "dense.trec" in printed and "0.7500" in printed and "RR@10" in printed
+    assert "dense " in printed and "0.7500" in printed and "RR@10" in printed
     runs = json.loads(Path("f.json").read_text())["runs"]
-    assert runs["dense.trec"]["RR@10"]["mean"] == 0.75
-    assert runs["bm25.trec"]["RR@10"]["mean"] == 0.25
-    assert runs["bm25.trec"]["R@100"]["mean"] == 0.5
-    low, high = runs["dense.trec"]["RR@10"]["low"], runs["dense.trec"]["RR@10"]["high"]
+    assert runs["dense"]["RR@10"]["mean"] == 0.75
+    assert runs["bm25"]["RR@10"]["mean"] == 0.25
+    assert runs["bm25"]["R@100"]["mean"] == 0.5
+    low, high = runs["dense"]["RR@10"]["low"], runs["dense"]["RR@10"]["high"]
     assert 0.5 <= low <= 0.75 <= high <= 1
 
 

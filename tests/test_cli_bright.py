@@ -100,7 +100,7 @@ def test_other_verbs_take_the_runs_of_a_system(data):
     assert rader("bright --data data --splits pony,aops --systems bm25 --out out --json f.json") == 0
     means = figures()["reports"][0]["means"]["bm25"]
     assert rader("evaluate data/qrels out/bm25 --measures nDCG@10 --json f.json") == 0
-    found = figures()["runs"]["out/bm25"]
+    found = figures()["runs"]["bm25"]
     assert means["nDCG@10"] == pytest.approx(sum(found[task]["nDCG@10"]["mean"] for task in ("pony", "aops")) / 2)
     assert rader("bright --data data --splits pony,aops --systems run:out/bm25 --out again --json f.json") == 0
     assert figures()["reports"][0]["means"]["bm25"] == means
@@ -230,6 +230,7 @@ BAD = {
     "bright --data data --systems run:runs --splits pony": "runs holds no run of pony",
     "bright --data data --systems bm25 --splits biology": "topics/biology.jsonl.gz: no such file",
     "bright --data data --systems bm25 --splits pony --indexes i --drop-indexes": "indexes kept in i are not dropped",
+    "bright --data data --systems bm25 --splits pony --test t": "--test compares systems with a baseline; give --baseline",
     "bench beir/none --data data --systems bm25": "no such folder; put the files of beir/none there",
 }
 

@@ -30,10 +30,10 @@ def test_missing_queries_are_told_and_scored_0(capsys):
     """q1 right at 2; q2's two are tied, c before a by trec_eval's order, so right at 2; q3 missing: 1/3."""
     assert rader("qrels.tsv", "dense.trec", "--measures", "RR@10", "--json", "f.json") == 0
     printed = capsys.readouterr().out
-    assert "0.3333" in printed and "dense.trec: 1 of 3 queries missing, scored 0." in printed
+    assert "0.3333" in printed and "dense: 1 of 3 queries missing, scored 0." in printed
     figures = json.loads(Path("f.json").read_text())
-    assert figures["runs"]["dense.trec"]["RR@10"]["mean"] == pytest.approx(1 / 3)
-    assert figures["notes"] == ["dense.trec: 1 of 3 queries missing, scored 0."]
+    assert figures["runs"]["dense"]["RR@10"]["mean"] == pytest.approx(1 / 3)
+    assert figures["notes"] == ["dense: 1 of 3 queries missing, scored 0."]
     assert figures["tables"][0]["rows"][0][1]["value"] == pytest.approx(1 / 3)
 
 
@@ -46,7 +46,7 @@ def test_a_baseline_is_given_by_label_or_file_and_need_not_be_among_the_runs(cap
         assert rader("qrels.tsv", "dense.trec", *words, "--test", "randomisation", "--json", "f.json") == 0
         printed = capsys.readouterr().out
         assert "above, ‡ below B by a paired randomisation test" in printed
-        assert set(json.loads(Path("f.json").read_text())["runs"]) == {"dense.trec", "B"}
+        assert set(json.loads(Path("f.json").read_text())["runs"]) == {"dense", "B"}
 
 
 def test_a_report_is_written(capsys):
@@ -55,13 +55,11 @@ def test_a_report_is_written(capsys):
     Path("docs.tsv").write_text("a\tone\nb\ttwo\nc\tthree\n")
     words = ["--baseline", "bm25.trec", "--test", "randomisation", "--queries", "queries.tsv", "--docs", "docs.tsv"]
     assert rader("qrels.tsv", "dense.trec", *words, "--out", "report", "--latex", "new/t.tex", "--measures", "RR") == 0
-    assert {"report.md", "bars.svg", "scatter_dense.trec.png", "per_query.csv"} <= {
-        p.name for p in Path("report").iterdir()
-    }
+    assert {"report.md", "bars.svg", "scatter_dense.png", "per_query.csv"} <= {p.name for p in Path("report").iterdir()}
     told = Path("report/wins_losses.md").read_text()
     assert "> which?" in told and "1. **relevant** `c` three" in told
     latex = Path("new/t.tex").read_text()
-    assert r"\toprule" in latex and "dense.trec & " in latex
+    assert r"\toprule" in latex and "dense & " in latex
 
 
 def test_excluded_documents_leave_the_lists(capsys):
@@ -70,7 +68,7 @@ def test_excluded_documents_leave_the_lists(capsys):
         '{"id": "q1", "query": "how many?", "excluded_ids": ["a"]}\n{"id": "q2", "query": "why?", "excluded_ids": ["N/A"]}\n'
     )
     assert rader("qrels.tsv", "dense.trec", "--queries", "queries.jsonl", "--measures", "RR", "--json", "f.json") == 0
-    assert json.loads(Path("f.json").read_text())["runs"]["dense.trec"]["RR"]["mean"] == 0.5
+    assert json.loads(Path("f.json").read_text())["runs"]["dense"]["RR"]["mean"] == 0.5
     assert "1 excluded document taken out of the lists" in capsys.readouterr().out
 
 
@@ -150,7 +148,17 @@ def test_a_bad_run_ends_with_2_and_one_line(capsys, content, complaint):
     [
         (["qrels.tsv", "dense.trec", "dense.trec"], "run 'dense.trec' is given twice; leave one out, or give labels"),
         (["qrels.tsv", "A=dense.trec", "A=bm25.trec"], "run 'A' is given twice"),
-        (["qrels.tsv", "dense.trec", "--baseline", "absent.trec"], "absent.trec"),
+        (
+            ["qrels.tsv", "dense.trec", "--baseline", "absent.trec"],
+            "neither a run of this call nor a file; the runs are called dense",
+        ),
+        (
+            ["qrels.tsv", "dense.trec", "--test", "t"],
+            "--test compares systems with a baseline; give --baseline with it",
+        ),
+        (["qrels.tsv", "dense.trec", "--correction", "none"], "--correction compares systems with a baseline"),
+        (["absent", "dense.trec", "--out", "bm25.trec"], "--out bm25.trec is a file; give a folder"),
+        (["absent", "dense.trec", "--latex", "runs"], "--latex runs is a folder; give a file"),
         (["qrels.tsv", "dense.trec", "--confidence", "95"], "confidence 95.0 is outside (0, 1)"),
         (["qrels.tsv", "A=dense.trec", "--latex", "dense.trec"], "--latex dense.trec is a file that this call reads"),
         (["absent", "dense.trec"], "absent: no such file or folder"),

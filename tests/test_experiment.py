@@ -324,7 +324,8 @@ def test_a_cell_whose_run_took_no_place_is_finished_without_its_engine(tmp_path)
 
 
 def test_bad_names_are_told(tmp_path):
-    (tmp_path / "runs").mkdir()
+    for name in ("runs", "parts"):
+        (tmp_path / name).mkdir()
     for names, complaint in {
         ("bm26",): "system 'bm26' is unknown; give one of bm25, bm25-bright, dense:CHECKPOINT",
         ("dense:",): "system 'dense:' is unknown",
@@ -333,6 +334,9 @@ def test_bad_names_are_told(tmp_path):
         ("rerank:other:minilm",): "reranker 'other' is unknown; choose 'rader', 'biencoder'",
         ("bm25", "bm25"): "two systems are called 'bm25'; put another LABEL=",
         ("indexes=bm25",): "label 'indexes' cannot name a folder here",
+        ("report=bm25",): "label 'report' cannot name a folder here; put another LABEL= before it",
+        ("report-pony=bm25",): "label 'report-pony' cannot name a folder here",
+        (f"run:{tmp_path / 'parts'}",): "label 'parts' cannot name a folder here; put another LABEL= before it",
         ("a/b=bm25",): "label 'a/b' cannot name a folder here",
         (): "no system given",
     }.items():

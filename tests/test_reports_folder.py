@@ -7,7 +7,7 @@ import re
 import pytest
 
 from rader_ir.reports import write
-from rader_ir.reports.inputs import files_of, measured, name_of, read_collections, read_runs
+from rader_ir.reports.inputs import files_of, measured, name_of, read_collections, read_runs, unjudged
 from rader_ir.reports.tables import measures_table, results_table
 
 BASE = {"AP": {"1": 0.0, "2": 0.5, "3": 0.25, "4": 1.0}, "P@1": {"1": 0.0, "2": 0.0, "3": 0.0, "4": 1.0}}
@@ -156,3 +156,10 @@ def test_what_does_not_go_together_is_refused(folders):
         files_of(folders / "empty")
     with pytest.raises(ValueError, match=r"^new, Econ\.: run and qrels have no query in common"):
         measured({"new": {"economics": {"9": {"x y": 1.0}}}}, qrels, "RR")
+
+
+def test_files_that_match_no_judgements_are_told(folders):
+    qrels = read_collections(folders / "qrels")
+    assert unjudged(folders / "runs", qrels) == ["1 file without judgements, left out (other)"]
+    assert unjudged(folders / "runs", {"other": {}}) == ["2 files without judgements, left out (economics, pony)"]
+    assert unjudged(folders / "runs/other.trec", qrels) == []

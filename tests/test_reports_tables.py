@@ -6,7 +6,7 @@ import re
 import pytest
 
 from rader_ir.evaluation import bootstrap_interval, macro_interval, per_query
-from rader_ir.reports.averages import AVERAGE, grouped
+from rader_ir.reports.averages import AVERAGE, collections_of, grouped
 from rader_ir.reports.comparison import compare, comparison_table
 from rader_ir.reports.layout import Cell, Table, escaped
 from rader_ir.reports.tables import measures_table, results_table
@@ -62,13 +62,30 @@ def test_columns_choose_order_and_name():
         results_table(RESULTS, "AP", columns=["cooking"])
 
 
-def test_a_system_without_some_collections_is_named_and_its_average_honours_nobody():
+def test_a_system_without_some_collections_is_named_and_has_no_average():
     results = {**RESULTS, "new": {"bright/pony": named([1.0, 1.0, 1.0, 1.0])}}
     table = results_table(results, "AP", baseline="bm25", test="randomisation", correction="none")
-    assert cells(table, 2) == ["new", 1.0, None, 1.0]
-    assert not table.rows[2][3].best and table.rows[1][3].best and table.rows[2][1].best
-    assert not table.rows[2][3].mark
-    assert "new: 1 of 2 collections (not AoPS)." in table.notes
+    assert cells(table, 2) == ["new", 1.0, None, None]
+    assert table.rows[1][3].best and table.rows[2][1].best
+    assert "new: 1 of 2 collections (not AoPS), so no average." in table.notes
+    part = {name: {"bright/pony": found["bright/pony"]} for name, found in results.items()}
+    both = part | {"whole": RESULTS["bm25"]}  # nobody else has both, the baseline neither
+    table = results_table(both, "AP", baseline="bm25", test="randomisation", correction="none")
+    assert [row[3] is None for row in table.rows] == [True, True, True, False]
+
+
+def test_brights_columns_stand_in_the_order_of_its_papers_whoever_comes_first():
+    names = ["aops", "other", "pony-long", "biology", "another"]
+    results = {"part": {"aops": named([1.0])}, "whole": {name: named([1.0]) for name in names}}
+    assert collections_of(results) == ["biology", "pony-long", "aops", "other", "another"]
+
+
+def test_an_average_of_fewer_collections_says_so_among_the_comparisons():
+    found = {name: named([0.5, 0.25, 1.0]) for name in ("a", "b", "c")}
+    part = {name: found[name] for name in ("a", "b")}
+    compared = compare({"base": found, "whole": found, "part": part}, "base", "AP", test="randomisation")
+    table = comparison_table(compared, "base", "AP", test="randomisation")
+    assert [row[1] for row in table.rows] == ["a", "b", "c", "average", "a", "b", "average of 2"]
 
 
 def test_marks_stand_where_the_corrected_test_finds_a_difference():

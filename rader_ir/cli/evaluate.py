@@ -15,8 +15,8 @@ from rader_ir.files import replacing
 from rader_ir.measures import parsed
 from rader_ir.reports.averages import AVERAGES
 from rader_ir.reports.folder import main_tables, write
-from rader_ir.reports.inputs import files_of, measured, read_collections, read_runs
-from rader_ir.significance import CORRECTIONS, TESTS
+from rader_ir.reports.inputs import files_of, measured, read_collections, read_runs, unjudged
+from rader_ir.reports.labels import labelled
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,13 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of bootstrap and randomisation (default %(default)s)")
     group = parser.add_argument_group("comparison")
-    group.add_argument(
-        "--baseline", metavar="RUN", help="compare the others with this run, or with the one so labelled"
-    )
-    group.add_argument("--test", choices=list(TESTS), default="t", help="paired test (default: %(default)s)")
-    group.add_argument(
-        "--correction", choices=list(CORRECTIONS), default="holm", help="for many comparisons (default: %(default)s)"
-    )
+    options.add_comparison(group, baseline="RUN")
     group = parser.add_argument_group("report")
     group.add_argument("--latex", metavar="FILE", help="write the tables to this file, for LaTeX")
     group.add_argument(
@@ -47,20 +41,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--docs", metavar="DOCS", help=f"{options.TEXTS}, or a folder: documents' texts for the report")
     options.add_fields(parser)
+    parser.set_defaults(out_folder=True)
 
 
 def run(args: argparse.Namespace) -> dict:
     """Prints the tables; the figures hold each run's means and intervals, and what was written where."""
-    _check_libraries(args)
+    compared = options.comparison(args)
+    if args.out:
+        options.require(["matplotlib"], "a report with pictures", "eval")
     wanted = parsed(args.measures)  # an unknown one is told before files are read
     qrels = read_collections(args.qrels)
-    paths = _labelled(args)
+    paths, baseline = labelled(args.runs, args.baseline)
     runs = {label: read_runs(path, qrels) for label, path in paths.items()}
     queries, excluded = _queries(args, qrels)
     results, notes = measured(runs, qrels, wanted, excluded=excluded)
-    chosen = {name: getattr(args, name) for name in ("average", "test", "correction", "confidence", "seed")}
+    notes += [f"{label}: {remark}." for label, path in paths.items() for remark in unjudged(path, qrels)]
+    chosen = {name: getattr(args, name) for name in ("average", "confidence", "seed")} | compared
     measures = list(dict.fromkeys(m for each in results.values() for values in each.values() for m in values))
-    baseline = _baseline(args, paths)
     tables = main_tables(results, measures, baseline=baseline, notes=notes, **chosen)
     print("\n\n\n".join(table.text() for table in tables))
     if args.latex:
@@ -70,38 +67,6 @@ def run(args: argparse.Namespace) -> dict:
         given = {"queries": queries, "documents": _documents(args, qrels), "runs": runs, "qrels": qrels}
         write(results, args.out, measures=measures, baseline=baseline, notes=notes, **given, **chosen)
     return _figures(args, qrels, results, notes, tables)
-
-
-def _check_libraries(args: argparse.Namespace) -> None:
-    if args.baseline is not None and args.test != "randomisation":
-        options.require(["scipy"], f"--test {args.test}", "eval")
-    if args.out:
-        options.require(["matplotlib"], "a report with pictures", "eval")
-
-
-def _labelled(args: argparse.Namespace) -> dict[str, str]:
-    """{label: path} of the runs, the baseline's first where it is none of them."""
-    pairs = [_pair(word) for word in args.runs]
-    known = {name for pair in pairs for name in pair}
-    if args.baseline is not None and args.baseline not in known:
-        pairs.insert(0, _pair(args.baseline))
-    labels = [label for label, _ in pairs]
-    if twice := [label for label in dict.fromkeys(labels) if labels.count(label) > 1]:
-        raise ValueError(f"run {twice[0]!r} is given twice; leave one out, or give labels as in NAME={pairs[0][1]}")
-    return dict(pairs)
-
-
-def _pair(word: str) -> tuple[str, str]:
-    label, equals, path = word.partition("=")
-    return (label, path) if equals and label and path and not os.path.exists(word) else (word, word)
-
-
-def _baseline(args: argparse.Namespace, paths: dict[str, str]) -> str | None:
-    if args.baseline is None or args.baseline in paths:
-        return args.baseline
-    return next(
-        label for label, path in paths.items() if path == args.baseline or (label, path) == _pair(args.baseline)
-    )
 
 
 def _queries(args: argparse.Namespace, qrels: dict) -> tuple[dict, dict]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from rader_ir.cli import options
 from rader_ir.collection import Collection
 from rader_ir.pipelines import FIRST
-from rader_ir.significance import CORRECTIONS, TESTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,15 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for runs, figures and the report; made again, a call goes on",
     )
-    group.add_argument("--baseline", metavar="LABEL", help="the system that others are compared with")
-    group.add_argument("--test", choices=list(TESTS), default="t", help="paired test (default: %(default)s)")
-    group.add_argument(
-        "--correction", choices=list(CORRECTIONS), default="holm", help="for many comparisons (default: %(default)s)"
-    )
+    options.add_comparison(group, baseline="LABEL")
     group.add_argument("--measures", metavar='"A B"', help="names of ir-measures (default: the collection's own)")
     group.add_argument("--indexes", metavar="DIR", help="folder for indexes, to share them (default: OUT/indexes)")
     group.add_argument("--drop-indexes", action="store_true", help="delete the indexes of a corpus once it is done")
     options.add_running(parser.add_argument_group("models"), pairs=True)
+    parser.set_defaults(out_folder=True)
 
 
 def run(
@@ -67,7 +63,8 @@ def run(
     from rader_ir.measures import names
     from rader_ir.pipelines import parse
 
-    _check_libraries(args)
+    compared = options.comparison(args)
+    options.require(["matplotlib"], "the report's pictures", "eval")  # not behind hours of work
     systems = parse(args.systems, first=args.first)
     if args.baseline is not None and args.baseline not in (labels := [system.label for system in systems]):
         raise ValueError(f"--baseline {args.baseline!r} is no system of this call; there are {', '.join(labels)}")
@@ -87,7 +84,7 @@ def run(
         verbose=not args.quiet,
     )
     outcome = experiment.run(collections, count=count)
-    reports = report(outcome, args.out, baseline=args.baseline, test=args.test, correction=args.correction)
+    reports = report(outcome, args.out, baseline=args.baseline, **compared)
     print("\n\n\n".join(table.text() for each in reports for table in each.tables))
     return {
         "made": outcome.made,
@@ -99,10 +96,3 @@ def run(
         ],
         "out": args.out,
     }
-
-
-def _check_libraries(args: argparse.Namespace) -> None:
-    """Raises now, not behind hours of work, where the report would."""
-    options.require(["matplotlib"], "the report's pictures", "eval")
-    if args.baseline is not None and args.test != "randomisation":
-        options.require(["scipy"], f"--test {args.test}", "eval")

@@ -16,6 +16,7 @@ from rader_ir.checkpoint_folders import FORMS
 DTYPES = ("float32", "bfloat16", "float16", "int8")
 LENGTHS = ("max_query_length", "max_doc_length", "max_length")
 MODEL_OPTIONS = ("checkpoint", "revision", "forms", "device", "dtype", "batch_tokens", *LENGTHS)
+TEST, CORRECTION = "t", "holm"
 OUTPUTS = ("out", "json", "latex")  # flags that name what a verb writes
 TEXTS = "JSONL or TSV file (.gz too) or irds:NAME"
 
@@ -108,6 +109,38 @@ def add_run_output(parser: argparse.ArgumentParser, *, depth: int) -> None:
     parser.add_argument("--out", required=True, metavar="FILE", help="TREC run to write; .gz is compressed")
 
 
+def add_comparison(group, *, baseline: str) -> None:
+    """The flags that compare systems with one of them; `comparison` reads --test and --correction back.
+
+    Args:
+        group: of a parser.
+        baseline: its metavariable, such as "RUN".
+    """
+    from rader_ir.significance import CORRECTIONS, TESTS  # here, since it opens numpy
+
+    group.add_argument("--baseline", metavar=baseline, help=f"compare the others with this {baseline.lower()}")
+    with_it = "with --baseline (default: {{}})"
+    group.add_argument("--test", choices=list(TESTS), help=f"paired test, {with_it.format(TEST)}")
+    group.add_argument(
+        "--correction", choices=list(CORRECTIONS), help=f"for many comparisons, {with_it.format(CORRECTION)}"
+    )
+
+
+def comparison(args: argparse.Namespace) -> dict[str, str]:
+    """{"test", "correction"} of a call, and what they need is there.
+
+    Raises:
+        ValueError: one of them without a baseline.
+        ImportError: scipy is not installed, and the test needs it.
+    """
+    if args.baseline is None and (given := [name for name in ("test", "correction") if getattr(args, name)]):
+        raise ValueError(f"--{given[0]} compares systems with a baseline; give --baseline with it")
+    chosen = {"test": args.test or TEST, "correction": args.correction or CORRECTION}
+    if args.baseline is not None and chosen["test"] != "randomisation":
+        require(["scipy"], f"--test {chosen['test']}", "eval")
+    return chosen
+
+
 def positive(text: str) -> int:
     """An integer of at least 1, for argparse."""
     if (number := int(text)) < 1:
@@ -160,10 +193,11 @@ def require(libraries: Sequence[str], what: str, extra: str) -> None:
 def check_outputs(args: argparse.Namespace) -> None:
     """Makes the folders of `OUTPUTS` and refuses, before any work, a place that cannot be written.
 
-    A verb whose output has another name on the command line says so as `out_name`.
+    A verb whose output has another name on the command line says so as `out_name`; one whose --out is a folder by
+    `out_folder=True`.
 
     Raises:
-        ValueError: the file is one of those that are read.
+        ValueError: the file is one of those that are read, a folder stands in its place, or a file in that of a folder.
         OSError: a folder is read-only, or a file stands where a folder should.
     """
     for flag in OUTPUTS:
@@ -172,6 +206,11 @@ def check_outputs(args: argparse.Namespace) -> None:
             continue
         if any(Path(path).exists() and Path(path).samefile(read) for read in _read_files(args)):
             raise ValueError(f"{name} {path} is a file that this call reads; choose another place")
+        is_folder = flag == "out" and getattr(args, "out_folder", False)
+        if is_folder and Path(path).exists() and not Path(path).is_dir():
+            raise ValueError(f"{name} {path} is a file; give a folder, which is made where it is not there")
+        if flag != "out" and Path(path).is_dir():
+            raise ValueError(f"{name} {path} is a folder; give a file")
         folder = Path(path).absolute().parent
         try:
             folder.mkdir(parents=True, exist_ok=True)

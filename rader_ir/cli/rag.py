@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_drawing(parser)
     options.add_instruction(parser)
     options.add_model(parser, default="that of dense:INDEX")
+    parser.set_defaults(out_folder=True)
 
 
 def _add_drawing(parser: argparse.ArgumentParser) -> None:
@@ -54,8 +55,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict:
     """Retrieves, asks, marks, prints the table."""
     options.require(LIBRARIES, "answers' evaluation", "lm")
-    if (out := Path(args.out).expanduser()).exists() and not out.is_dir():
-        raise ValueError(f"--out {args.out} is a file; give a folder, which is made where it is not there")
+    out = Path(args.out).expanduser()
     named = [parsed(name) for name in args.systems]
     asking = any(kind != "trees" for _, kind, _ in named)
     if asking and args.lm is None:

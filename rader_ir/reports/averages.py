@@ -34,13 +34,18 @@ def heading(collection: str) -> str:
 
 def in_order(collections: Iterable[str]) -> list[str]:
     """Collections in the order of tables: BRIGHT's tasks as its papers have them, then others by name."""
-    places = {task: place for place, task in enumerate(_HEADINGS)}
-    return sorted(collections, key=lambda name: (places.get(name.removeprefix("bright/"), len(places)), name))
+    return sorted(collections, key=lambda name: (_place(name), name))
 
 
 def collections_of(results: Results) -> list[str]:
-    """The collections that any system was run on, in the order of first mention."""
-    return list(dict.fromkeys(collection for by_collection in results.values() for collection in by_collection))
+    """The collections that any system was run on: BRIGHT's tasks in the order of its papers, others in that of first mention."""
+    found = dict.fromkeys(collection for by_collection in results.values() for collection in by_collection)
+    return sorted(found, key=_place)
+
+
+def _place(collection: str) -> int:
+    task = collection.removeprefix("bright/").removesuffix("-long")
+    return list(_HEADINGS).index(task) if task in _HEADINGS else len(_HEADINGS)
 
 
 def per_collection(results: Results, system: str, measure: str) -> dict[str, dict[str, float]]:

@@ -4,6 +4,7 @@ All comparisons of one call are one family for the correction, the averages incl
 within their collections for a macro average; so does the test (see `rader_ir.significance`).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -90,10 +91,11 @@ def comparison_table(
     comparisons: Sequence[Comparison], baseline: str, measure: str, *, test: str = "t", correction: str = "holm"
 ) -> Table:
     """The comparisons as a table, a row each; `test` and `correction` are what they were made with, for the note."""
+    counts = Counter(one.system for one in comparisons if one.collection != AVERAGE)
     rows = tuple(
         (
             one.system,
-            heading(one.collection),
+            _average_of(counts, one.system) if one.collection == AVERAGE else heading(one.collection),
             Cell(one.difference, one.low, one.high),
             p_text(one.p),
             p_text(one.corrected),
@@ -104,6 +106,11 @@ def comparison_table(
     columns = ("system", "collection", "difference", "p", "corrected p", "wins", "ties", "losses")
     note = f"{TESTS[test][0].upper()}{TESTS[test][1:]}; {family(correction, len(comparisons))}."
     return Table(f"{measure}: differences from {baseline}", columns, rows, (note,))
+
+
+def _average_of(counts: Counter, system: str) -> str:
+    """The heading of an average; over fewer collections than others have, with their number."""
+    return AVERAGE if counts[system] == max(counts.values()) else f"{AVERAGE} of {counts[system]}"
 
 
 def as_json(comparisons: Sequence[Comparison]) -> list[dict]:

@@ -71,6 +71,15 @@ def read_runs(path: str | Path, qrels: Mapping[str, Qrels]) -> dict[str, Run]:
     return {name: read_run(found[name]) for name in qrels if name in found}
 
 
+def unjudged(path: str | Path, qrels: Mapping[str, Qrels]) -> list[str]:
+    """What to say of the files in a folder of runs that are named like none of the judgements, and so are not measured."""
+    lacking = [name for name in files_of(path) if name not in qrels] if Path(path).is_dir() else []
+    if not lacking:
+        return []
+    told = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
+    return [f"{len(lacking)} file{'s' if len(lacking) > 1 else ''} without judgements, left out ({told})"]
+
+
 def measured(
     runs: Mapping[str, Mapping[str, Run]],
     qrels: Mapping[str, Qrels],

@@ -111,7 +111,7 @@ def _row(found: dict[str, Values], measure: str, names: list[str], average: str,
     values = {name: list(found[name][measure].values()) for name in names if measure in found.get(name, {})}
     brief = len(names) > 1
     row = {name: _cell([group], confidence, seed, brief=brief) for name, group in values.items()}
-    if brief and values:
+    if brief and len(values) == len(names):  # an average of fewer is another figure
         row[AVERAGE] = _cell(grouped(values, average), confidence, seed)
     return row
 
@@ -126,7 +126,7 @@ def _partial(cells: dict[str, dict[str, Cell]], names: list[str]) -> list[str]:
     for system, row in cells.items():
         if lacking := [heading(name) for name in names if name not in row]:
             had = len(names) - len(lacking)
-            notes.append(f"{system}: {had} of {len(names)} collections (not {', '.join(lacking)}).")
+            notes.append(f"{system}: {had} of {len(names)} collections (not {', '.join(lacking)}), so no average.")
     return notes
 
 
@@ -135,7 +135,7 @@ def _mark(cells: dict[str, dict[str, Cell]], results: Results, baseline: str, me
     comparisons = compare(results, baseline, measure, **options)
     for one in comparisons:
         row = cells[one.system]
-        comparable = one.collection != AVERAGE or row.keys() == cells[baseline].keys()
+        comparable = one.collection != AVERAGE or (AVERAGE in row and AVERAGE in cells[baseline])
         if one.significant() and comparable:
             row[one.collection] = replace(row[one.collection], mark=ABOVE if one.difference > 0 else BELOW)
     corrected = family(options["correction"], len(comparisons))
