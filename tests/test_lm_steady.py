@@ -111,3 +111,52 @@ def test_a_budget_ends_the_asking_and_an_empty_one_leaves_the_model_as_it_is():
     with pytest.raises(Spent, match="3 calls"):
         asyncio.run(ask())
     assert steady.meter.attempts == 3
+
+
+class Slow(Counting):
+    """A back-end that takes a while; even seeds lie in a cache and are no attempts."""
+
+    def __init__(self):
+        super().__init__()
+        self.under_way = self.most = 0
+
+    async def generate(self, messages, *, sampling, seed):
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        for _ in range(seed % 3 + 1):
+            await asyncio.sleep(0)
+        self.under_way -= 1
+        if seed % 2:
+            self.meter.attempts += 1
+        return Reply(text="x")
+
+
+@pytest.mark.parametrize("calls", [1, 5, 15, 16])
+def test_never_more_calls_are_under_way_than_the_budget_leaves(calls):
+    """Of 32 calls at once 16 are attempts: as many as the budget allows are made, all if it suffices."""
+    lm = Slow()
+    limited = within(Steady(lm), Budget(calls=calls), width=64)
+
+    async def ask():
+        each = (limited.generate("x", sampling=Sampling(), seed=number) for number in range(32))
+        return await asyncio.gather(*each, return_exceptions=True)
+
+    found = asyncio.run(ask())
+    assert lm.meter.attempts == calls and lm.most <= calls
+    assert all(isinstance(one, Reply) or str(one) == f"{calls} calls" for one in found)
+    assert sum(isinstance(one, Reply) for one in found) >= calls
+
+
+def test_a_call_that_is_given_up_leaves_its_place():
+    lm = Slow()
+    limited = within(Steady(lm), Budget(calls=1), width=64)
+
+    async def ask():
+        first = asyncio.ensure_future(limited.generate("x", sampling=Sampling(), seed=5))
+        await asyncio.sleep(0)
+        second = asyncio.ensure_future(limited.generate("x", sampling=Sampling(), seed=0))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    assert asyncio.run(ask()).text == "x"

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rader_ir.lm.before import Before
 from rader_ir.lm.meter import Meter
@@ -73,7 +74,10 @@ class Steady(Before):
 
 @dataclass(frozen=True)
 class Budget:
-    """What one call of the program may use; None is no limit. Calls under way when it is reached go beyond it.
+    """What one call of the program may use; None is no limit.
+
+    There are never more calls under way than it leaves; what goes beyond it are calls that were tried again, and of tokens and
+    hours whatever is under way.
 
     Attributes:
         calls: attempts that reached the language model; replies from the cache cost nothing.
@@ -99,6 +103,10 @@ class Budget:
         given = ((name, getattr(self, name)) for name in used)
         return next((f"{limit} {name}" for name, limit in given if limit is not None and used[name] >= limit), "")
 
+    def left(self, meter: Meter) -> float:
+        """How many calls there may still be."""
+        return math.inf if self.calls is None else self.calls - meter.attempts
+
 
 class Spent(Exception):
     """A budget is reached; says which limit."""
@@ -110,13 +118,16 @@ class Limited(Before):
     Args:
         lm: keeps `Generates`.
         reached: tells which limit is reached, in words; "" for none.
-        width: calls at a time, which is also how many may go beyond the limit.
+        width: calls at a time.
+        left: tells how many calls there may still be. So many are under way at most, hits of a cache among them, which
+            cost nothing: whoever waits goes on when one ends.
     """
 
-    def __init__(self, lm: Generates, reached: Callable[[], str], *, width: int):
+    def __init__(self, lm: Generates, reached: Callable[[], str], *, width: int, left: Callable[[], float]):
         super().__init__(lm)
-        self.reached = reached
-        self._free = asyncio.Semaphore(width)
+        self.reached, self.left = reached, left
+        self._free, self._ended = asyncio.Semaphore(width), asyncio.Event()
+        self._under_way = 0
 
     async def generate(self, messages: str | Sequence[Message], *, sampling: Sampling, seed: int) -> Reply:
         """One reply, or its failure.
@@ -125,9 +136,22 @@ class Limited(Before):
             Spent: the budget is reached.
         """
         async with self._free:
+            await self._admitted()
+            try:
+                return await self.lm.generate(messages, sampling=sampling, seed=seed)
+            finally:
+                self._under_way -= 1
+                self._ended.set()
+
+    async def _admitted(self) -> None:
+        while True:
             if limit := self.reached():
                 raise Spent(limit)
-            return await self.lm.generate(messages, sampling=sampling, seed=seed)
+            if self._under_way < self.left():
+                break
+            self._ended.clear()
+            await self._ended.wait()
+        self._under_way += 1
 
 
 def within(lm: Steady, budget: Budget, *, width: int) -> Steady | Limited:
@@ -142,4 +166,9 @@ def within(lm: Steady, budget: Budget, *, width: int) -> Steady | Limited:
         return lm
     started = time.monotonic()
     width = max(width, getattr(lm.backend, "concurrency", 1))
-    return Limited(lm, lambda: budget.reached(lm.meter, time.monotonic() - started), width=width)
+    reached = partial(_reached, budget, lm.meter, started)
+    return Limited(lm, reached, width=width, left=partial(budget.left, lm.meter))
+
+
+def _reached(budget: Budget, meter: Meter, started: float) -> str:
+    return budget.reached(meter, time.monotonic() - started)
