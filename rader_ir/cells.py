@@ -8,6 +8,7 @@ hand lies in a hidden file whose name carries the key's digest, so that a killed
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from pathlib import Path
 from rader_ir.checkpoint_folders import read_json
 from rader_ir.collection import Collection, short
 from rader_ir.evaluation import missing_queries, per_query, remarks
-from rader_ir.files import replacing
+from rader_ir.files import digest_of, replacing
 from rader_ir.runs import Run, read_run
 
 
@@ -46,10 +47,20 @@ class Cell:
         return self.folder / f"{short(self.collection.name)}.figures.json"
 
     def finished(self) -> bool:
-        """Whether run and figures of this very key are there."""
+        """Whether run and figures of this very key are there, whole; of damaged ones a line on stderr is printed."""
         if self._work.exists() or not (self.run_path.is_file() and self.figures_path.is_file()):
             return False
-        return read_json(self.figures_path).get("key") == self.key
+        try:
+            figures = read_json(self.figures_path)
+        except ValueError:
+            return self._damaged(self.figures_path)
+        if figures.get("key") != self.key:
+            return False
+        return figures.get("run") == digest_of([self.run_path]) or self._damaged(self.run_path)
+
+    def _damaged(self, path: Path) -> bool:
+        print(f"rader: {path} is damaged or was changed by hand; it is made anew", file=sys.stderr, flush=True)
+        return False
 
     def finish(self, make: Callable[[Path], None], measures: Sequence[str]) -> None:
         """Have the run made, measure it, and put both in place.
@@ -61,7 +72,7 @@ class Cell:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._work.exists():
             make(self._work)
-        self._measure(read_run(self._work), measures)
+        self._measure(self._work, measures)
         os.replace(self._work, self.run_path)  # last: while the work lies there, the cell is not finished
         self._tidy()
 
@@ -73,19 +84,22 @@ class Cell:
         """What the figures of a finished cell hold, measured again where they were for other measures.
 
         Returns:
-            {"key", "asked" (the measures), "queries" (how many are judged), "missing" (those without a list, which count as
-            0), "remarks" (sentences on that and the like), "means" {measure: mean}, "values" {measure: {query_id: value}}}
+            {"key", "run" (a digest of its file), "asked" (the measures), "queries" (how many are judged), "missing" (those
+            without a list, which count as 0), "remarks" (sentences on that and the like), "means" {measure: mean}, "values"
+            {measure: {query_id: value}}}
         """
         figures = read_json(self.figures_path)
         if figures.get("asked") != list(measures):
-            self._measure(self.run(), measures)
+            self._measure(self.run_path, measures)
             figures = read_json(self.figures_path)
         return figures
 
-    def _measure(self, run: Run, measures: Sequence[str]) -> None:
+    def _measure(self, path: Path, measures: Sequence[str]) -> None:
+        run = read_run(path)
         values = per_query(run, self.collection.qrels, measures)
         figures = {
             "key": self.key,
+            "run": digest_of([path]),
             "asked": list(measures),
             "queries": len(self.collection.qrels),
             "missing": len(missing_queries(run, self.collection.qrels)),

@@ -6,6 +6,7 @@ or one collection under several kinds of queries, find the same vectors; a corpu
 
 import hashlib
 import shutil
+import sys
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -72,10 +73,18 @@ class Shelf:
         """The BM25 index of a variant, with k1 and b as BRIGHT and Lucene's reproductions have them (0.9 and 0.4)."""
         folder = self.place / f"bm25-{variant}"
         if folder.exists():
-            return BM25.load(folder)
+            try:
+                return BM25.load(folder)
+            except (ValueError, FileNotFoundError):
+                print(f"rader: {folder} is damaged; it is made anew", file=sys.stderr, flush=True)
+                shutil.rmtree(folder)
         made = BM25.build(self._watched("bm25"), variant=variant, blank_ids="allow")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        made.save(folder)
+        try:
+            made.save(folder)
+        except OSError:
+            if not folder.exists():  # else another call that shares the shelf was first
+                raise
         return made
 
     def drop(self) -> None:

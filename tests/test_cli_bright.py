@@ -16,6 +16,7 @@ from rader_ir.bm25 import BM25
 from rader_ir.cli import main
 from rader_ir.corpus import read_documents
 from rader_ir.evaluation import evaluate, per_query
+from rader_ir.index_folder import locked
 from rader_ir.rerank.rader import RaDeR
 from rader_ir.runs import read_qrels, read_run, write_qrels, write_run
 from tests.bright_folders import write_jsonl
@@ -242,6 +243,15 @@ def test_bad_calls_are_one_line_and_leave_nothing(data, capsys, call):
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and BAD[call] in error and error.startswith(f"rader {call.split()[0]}: ")
     assert not any(path.is_file() for path in Path().glob("out/**/*"))
+
+
+def test_a_folder_is_one_calls_at_a_time(data, capsys):
+    Path("out").mkdir()
+    with locked(Path("out")):
+        assert rader("bright --data data --splits pony --systems bm25 --out out") == 2
+    assert "another process is writing out; let it end, or choose another folder" in capsys.readouterr().err
+    assert not list(Path("out").iterdir())
+    assert rader("bright --data data --splits pony --systems bm25 --out out") == 0
 
 
 def test_a_run_of_another_task_is_refused(data, capsys):

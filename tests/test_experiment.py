@@ -312,6 +312,42 @@ def test_killed_at_every_touch_of_one_kind(tmp_path, touch):
     assert moment > 1
 
 
+@pytest.mark.parametrize("spoilt", ["bm25/pony.trec.gz", "bm25/pony.figures.json"])
+def test_a_damaged_cell_is_made_anew_with_a_word_about_it(tmp_path, capsys, spoilt):
+    run(tmp_path, ["bm25", "x=bm25-bright"])
+    whole, path = files(tmp_path), tmp_path / spoilt
+    path.write_bytes(path.read_bytes()[:-9])
+    outcome, _ = run(tmp_path, ["bm25", "x=bm25-bright"])
+    assert (outcome.made, outcome.kept) == (1, 1) and files(tmp_path) == whole
+    assert capsys.readouterr().err == f"rader: {path} is damaged or was changed by hand; it is made anew\n"
+
+
+def test_a_damaged_bm25_index_is_made_anew(tmp_path, capsys):
+    run(tmp_path / "first", ["bm25"], indexes=tmp_path / "shared")
+    (folder,) = (tmp_path / "shared").glob("pony-*/bm25-lucene")
+    for path in folder.glob("*.npy"):
+        path.write_bytes(b"")
+    run(tmp_path / "second", ["bm25"], indexes=tmp_path / "shared")
+    assert f"{folder} is damaged; it is made anew" in capsys.readouterr().err
+    assert_equal_runs(read_run(tmp_path / "second/bm25/pony.trec.gz"), bm25("lucene"))
+    assert next(iter(folder.glob("*.npy"))).stat().st_size
+
+
+def test_an_index_that_another_call_made_meanwhile_stays(tmp_path):
+    """The corpus is opened twice, for its digest and for the index; before the second time the index is put in place."""
+    opened = []
+
+    def documents():
+        opened.append(1)
+        if len(opened) == 2:
+            run(tmp_path / "other", ["bm25"], indexes=tmp_path / "shared")
+        return iter(DOCUMENTS.items())
+
+    run(tmp_path / "out", ["bm25"], [replace(PONY, documents=documents)], indexes=tmp_path / "shared")
+    assert_equal_runs(read_run(tmp_path / "out/bm25/pony.trec.gz"), bm25("lucene"))
+    assert len(opened) == 2 and len(list((tmp_path / "shared").glob("pony-*/*"))) == 1
+
+
 def test_a_cell_whose_run_took_no_place_is_finished_without_its_engine(tmp_path):
     """The state between the run's last byte and its figures, which costs a rerank nothing."""
     run(tmp_path, [RERANK])

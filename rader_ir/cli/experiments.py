@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from rader_ir.cli import options
 from rader_ir.collection import Collection
@@ -60,6 +61,7 @@ def run(
     from rader_ir.engines import Engines
     from rader_ir.experiment import Experiment
     from rader_ir.experiment_report import report
+    from rader_ir.index_folder import locked
     from rader_ir.measures import names
     from rader_ir.pipelines import parse
 
@@ -83,8 +85,10 @@ def run(
         drop_indexes=args.drop_indexes,
         verbose=not args.quiet,
     )
-    outcome = experiment.run(collections, count=count)
-    reports = report(outcome, args.out, baseline=args.baseline, **compared)
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    with locked(Path(args.out)):
+        outcome = experiment.run(collections, count=count)
+        reports = report(outcome, args.out, baseline=args.baseline, **compared)
     print("\n\n\n".join(table.text() for each in reports for table in each.tables))
     return {
         "made": outcome.made,
