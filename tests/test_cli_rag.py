@@ -233,7 +233,7 @@ BAD = {
     "no place": (("--systems", "run:"), "system 'run:' is unknown"),
     "a label twice": (("--systems", "none", "none=gold"), "two systems have the label 'none'; give each its own"),
     "no label": (("--systems", "a/b=none"), "label 'a/b' cannot name a file"),
-    "no such run": (("--systems", "run:absent.trec"), "absent.trec: No such file or directory"),
+    "no such run": (("--systems", "run:absent.trec"), "absent.trec: no such file or folder"),
     "a run of other questions": (("--systems", "run:other.trec"), "the run has 'q9', the problems are 'p0', 'p1', 'p2'"),
     "a corpus of others": (("--corpus", "one.jsonl"), "the corpus has not"),
     "a baseline of nobody": (("--baseline", "x"), "baseline 'x' is none of the systems none, bm25, first, gold"),
@@ -243,7 +243,7 @@ BAD = {
     "no server": (("--lm", "http://127.0.0.1:{free}/v1"), "no language model answers at"),
     "another prompt": (("--prompts", "bad.toml"), "bad.toml: section [with_documents]: the text lacks the hole {documents}"),
     "a tolerance of all": (("--tolerance", "1"), "tolerance 1.0 is outside [0, 1)"),
-    "no trees": (("--systems", "trees:absent"), "absent is no folder"),
+    "no trees": (("--systems", "trees:absent"), "absent: no such file or folder"),
     "no answers": (("--answers", "docs.jsonl"), "docs.jsonl:1: no id"),
 }  # fmt: skip
 
@@ -259,6 +259,32 @@ def test_bad_input_ends_with_2_and_one_line(here, server, capsys, changed, messa
     err = capsys.readouterr().err
     assert err.startswith("rader rag: ") and err.count("\n") == 1 and message in err
     assert not server.requests and not (here / "out" / "report.md").exists()
+
+
+def test_wrong_arguments_are_told_before_the_server_is_asked(here, capsys):
+    """Nothing answers at that address, and that is not what is told."""
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    assert main(["rag", "problems.jsonl", "--out", "out", "--lm", url, "--systems", "none", "bm25"]) == 2
+    assert capsys.readouterr().err == "rader rag: --corpus is missing; the system 'bm25' shows the texts of documents\n"
+    assert main(call(url, "--qrels", "absent.tsv")) == 2
+    assert capsys.readouterr().err == "rader rag: absent.tsv: no such file or folder\n"
+    assert main(call(url, "--latex", "out2", "--answers", "problems.jsonl", names=("none",))) == 2
+    assert "no language model answers at" in capsys.readouterr().err
+
+
+def test_questions_without_answers_name_the_flag(here, server, capsys):
+    rows = [json.loads(line) for line in (here / "problems.jsonl").read_text().splitlines()]
+    write_rows(here / "problems.jsonl", [{name: row[name] for name in ("problem_id", "question")} for row in rows])
+    assert main(call(server.url, names=("none",))) == 2
+    assert capsys.readouterr().err.endswith(
+        "a boxed solution; answers by id may stand in a file of their own (--answers FILE)\n"
+    )
+
+
+def test_the_table_for_latex_goes_where_it_is_wanted(here, server):
+    told = figures(*call(server.url, "--latex", "tables/rag.tex", names=("none",)))
+    assert told["latex"] == "tables/rag.tex"
+    assert (here / "tables/rag.tex").read_text() == (here / "out/report.tex").read_text()
 
 
 @pytest.mark.parametrize("lacking", ["--corpus", "--lm"])

@@ -6,11 +6,13 @@ table (report.txt, .md, .tex, .json) and every answer (answers/LABEL.jsonl); the
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from rader_ir.cli import lm_options, options
 from rader_ir.cli.search import encoder_of
 from rader_ir.corpus import read_documents
+from rader_ir.files import replacing
 from rader_ir.pipelines import parted
 from rader_ir.runs import read_qrels, read_run
 
@@ -26,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", metavar="DOCS", help=f"the documents' texts: {options.TEXTS}")
     parser.add_argument("--qrels", metavar="QRELS", help="documents of the system gold (default: the problems' own)")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make, or to go on with")
+    parser.add_argument("--latex", metavar="FILE", help="write the table to this file too, for LaTeX")
     options.add_fields(parser, queries=False)
     group = parser.add_argument_group("systems")
     group.add_argument("--systems", nargs="+", required=True, metavar="[LABEL=]NAME", help=f"of {KNOWN}")
@@ -63,16 +66,25 @@ def run(args: argparse.Namespace) -> dict:
     from rader_ir.lm.loops import run as run_loop
     from rader_ir.problems import read_answers, read_problems
     from rader_ir.rag import measure
-    from rader_ir.rag.evaluation import REPLIES, REPORT
+    from rader_ir.rag.evaluation import LATEX, REPLIES, REPORT
 
     plan = _plan(args)
-    problems, left = read_problems(args.problems, known=read_answers(args.answers) if args.answers else None)
+    _check_places(args, named)
+    try:
+        problems, left = read_problems(args.problems, known=read_answers(args.answers) if args.answers else None)
+    except ValueError as error:
+        if args.answers or "no answer" not in str(error):
+            raise
+        raise ValueError(f"{error}; answers by id may stand in a file of their own (--answers FILE)") from error
     lm_options.tell_left_out(left, verb="rag", quiet=args.quiet)
     lm = _model(args, out / REPLIES) if asking else None
     systems = _systems(args, named, problems)
     given = {"lm": lm, "texts": _texts(args, systems), "plan": plan, "left": left, "verbose": not args.quiet}
     told = run_loop(measure(problems, systems, out, **given))
     print((out / REPORT).read_text(encoding="utf-8"), end="")
+    if args.latex:
+        with replacing(args.latex) as file:
+            file.write((out / LATEX).read_text(encoding="utf-8"))
     used = told["used"]
     ended = {"stopped_by_budget": used["stopped"]} if used["stopped"] else {}
     return {
@@ -81,7 +93,7 @@ def run(args: argparse.Namespace) -> dict:
         "systems": told["systems"],
         **{name: used[name] for name in ("calls", "tokens_in", "tokens_out", "cost", "failed") if name in used},
         **ended,
-        "out": args.out,
+        **{name: getattr(args, name) for name in ("latex", "out") if getattr(args, name)},
     }
 
 
@@ -98,6 +110,22 @@ def parsed(name: str) -> tuple[str, str, str]:
     if not label:
         label = Path(place).name.partition(".")[0] if place else kind
     return label, kind, place
+
+
+def _check_places(args: argparse.Namespace, named: Sequence[tuple[str, str, str]]) -> None:
+    """What can be told without the model, before it is asked whether it is there.
+
+    Raises:
+        ValueError: no corpus, and a system that shows documents.
+        FileNotFoundError: a file or folder that is not there.
+    """
+    shown = [kind for _, kind, _ in named if kind not in ("none", "trees")]
+    if shown and args.corpus is None:
+        raise ValueError(f"--corpus is missing; the system {shown[0]!r} shows the texts of documents")
+    files = [args.problems, args.answers, args.qrels, args.corpus, *(place for _, _, place in named)]
+    for path in files:
+        if path and not path.startswith("irds:") and not Path(path).exists():
+            raise FileNotFoundError(f"{path}: no such file or folder")
 
 
 def _plan(args: argparse.Namespace):
@@ -151,8 +179,6 @@ def _documents(args: argparse.Namespace, kind: str, place: str, problems) -> dic
     from rader_ir.problems import read_exclusions
     from rader_ir.rag import gold, top
 
-    if args.corpus is None:
-        raise ValueError(f"--corpus is missing; the system {kind!r} shows the texts of documents")
     if kind == "gold":
         return gold(problems, read_qrels(args.qrels) if args.qrels else None)
     excluded = read_exclusions(args.problems)

@@ -25,7 +25,7 @@ from rader_ir.rag.report import summary, table
 from rader_ir.rag.systems import Given, System
 from rader_ir.reports.folder import write_tables
 
-ANSWERS, REPORT, REPLIES, USAGE = "answers", "report.txt", "replies.sqlite", "usage.jsonl"
+ANSWERS, REPORT, LATEX, REPLIES, USAGE = "answers", "report.txt", "report.tex", "replies.sqlite", "usage.jsonl"
 
 
 @dataclass(frozen=True)
