@@ -8,7 +8,7 @@ from ir_measures import RR, R, nDCG
 from pyterrier_rader import Bm25Retriever, ExcludeDocuments, RaDeREncoder, RaDeRFusion, RaDeRIndex
 from rader_ir.fusion import PUBLISHED
 
-name = sys.argv[1]
+name = sys.argv[1] if len(sys.argv) == 2 else sys.exit(f"usage: python {sys.argv[0]} NAME, as ir_datasets has it")
 dataset = pt.get_dataset(f"irds:{name}")
 docs = list(dataset.get_corpus_iter(verbose=False))
 topics, qrels = dataset.get_topics("text"), dataset.get_qrels()

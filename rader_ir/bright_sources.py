@@ -16,6 +16,7 @@ from rader_ir.collection import Documents
 from rader_ir.corpus import (
     EXCLUDED_RELEVANCE,
     QUERY_ID_FIELDS,
+    downloading,
     excluded_ids,
     excluded_in_qrels,
     load_irds,
@@ -69,6 +70,11 @@ class Split(NamedTuple):
 
 def from_irds(name: str, queries: str) -> Split:
     """The split of a dataset of ir_datasets, such as "bright/pony-long"; raises as `bright.load`."""
+    with downloading(name):
+        return _from_irds(name, queries)
+
+
+def _from_irds(name: str, queries: str) -> Split:
     dataset = load_irds(name)
     texts = {query.query_id: query.text for query in dataset.queries_iter()}
     if queries != "original":
@@ -83,9 +89,10 @@ def from_irds(name: str, queries: str) -> Split:
 
 def irds_documents(name: str) -> Iterator[tuple[str, str]]:
     """The documents of a dataset of ir_datasets as they were published."""
-    for number, document in enumerate(load_irds(name).docs_iter(), start=1):
-        record, where = document._asdict(), f"irds:{name}, record {number}"
-        yield published_id(record, ("doc_id",), where), published_text(record, ("title", "text"), where)
+    with downloading(name):
+        for number, document in enumerate(load_irds(name).docs_iter(), start=1):
+            record, where = document._asdict(), f"irds:{name}, record {number}"
+            yield published_id(record, ("doc_id",), where), published_text(record, ("title", "text"), where)
 
 
 def from_folder(folder: Path, task: str, *, queries: str, long: bool, fixed: bool) -> Split:

@@ -5,7 +5,9 @@ than memory; a bad record stops the reading with the file and line named, for a 
 bad score.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,25 @@ def load_irds(name: str):
         raise ValueError(f"ir_datasets has no dataset {name!r}; see https://ir-datasets.com") from None
 
 
+@contextmanager
+def downloading(name: str) -> Iterator[None]:
+    """Around whatever may make ir_datasets download a dataset: a network that is not there becomes one clear line.
+
+    Raises:
+        ConnectionError: in place of the errors of the library that it downloads by; says what to do.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if not type(error).__module__.startswith(("requests", "urllib3")) and "download sources" not in str(error):
+            raise
+        found = re.search(r"\[Errno -?\d+\] ([\w ,-]+)", str(error))
+        reason = found[1] if found else type(error).__name__
+        raise ConnectionError(
+            f"ir_datasets cannot download {name} ({reason}); connect to the network, or give a folder with its files"
+        ) from error
+
+
 def excluded_in_qrels(dataset) -> dict[str, frozenset[str]]:
     """{query_id: doc_ids judged -100} of an ir_datasets dataset whose relevance levels include it, {} of any other.
 
@@ -116,7 +137,9 @@ def _is_irds(source) -> bool:
 
 
 def _judged_excluded(source) -> dict[str, frozenset[str]]:
-    return excluded_in_qrels(load_irds(str(source).removeprefix("irds:")))
+    name = str(source).removeprefix("irds:")
+    with downloading(name):
+        return excluded_in_qrels(load_irds(name))
 
 
 def _records(source, fields, *, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -138,11 +161,17 @@ def _records(source, fields, *, kind: str) -> Iterator[tuple[str, Mapping[str, A
 
 
 def _irds_records(source: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    dataset = load_irds(source.removeprefix("irds:"))
+    name = source.removeprefix("irds:")
+    dataset = load_irds(name)
     if not getattr(dataset, f"has_{kind}")():
         raise ValueError(f"{source} has no {kind}; see what it provides at https://ir-datasets.com")
-    rows = getattr(dataset, f"{kind}_iter")()
-    return ((f"{source}, record {number}", row._asdict()) for number, row in enumerate(rows, start=1))
+    return _irds_rows(source, name, getattr(dataset, f"{kind}_iter"))
+
+
+def _irds_rows(source: str, name: str, rows: Callable[[], Iterable]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    with downloading(name):
+        for number, row in enumerate(rows(), start=1):
+            yield f"{source}, record {number}", row._asdict()
 
 
 def _tsv_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from rader_ir.bright_sources import irds_documents
 from rader_ir.collection import Collection
-from rader_ir.corpus import load_irds
+from rader_ir.corpus import downloading, load_irds
 from rader_ir.mteb_layout import has_texts, read_judged, read_texts, texts_digest
 from rader_ir.runs import Qrels
 
@@ -100,8 +100,8 @@ def dataset_of(name: str) -> str:
 
 
 def _judged_in_irds(name: str) -> tuple[dict[str, str], Qrels]:
-    dataset = load_irds(name)
-    qrels: Qrels = {}
-    for judgement in dataset.qrels_iter():
-        qrels.setdefault(judgement.query_id, {})[judgement.doc_id] = judgement.relevance
-    return {query.query_id: query.text for query in dataset.queries_iter() if query.query_id in qrels}, qrels
+    dataset, qrels = load_irds(name), {}
+    with downloading(name):
+        for judgement in dataset.qrels_iter():
+            qrels.setdefault(judgement.query_id, {})[judgement.doc_id] = judgement.relevance
+        return {query.query_id: query.text for query in dataset.queries_iter() if query.query_id in qrels}, qrels

@@ -94,7 +94,8 @@ def check_table(
     checks = [
         check for name, figures in collections.items() for check in compare(name, figures, found[name], tolerance)
     ]
-    return checks + compare(MEAN, table.get(MEAN, {}), _means(table.get(MEAN, {}), found), tolerance)
+    group = f"{MEAN} of {len(collections)}"
+    return checks + compare(group, table.get(MEAN, {}), _means(table.get(MEAN, {}), found), tolerance)
 
 
 def rounding(decimals: int) -> float:
@@ -164,6 +165,10 @@ def report(checks: Iterable[Check]) -> str:
     lines += [_difference(check) for check in differing[:SHOWN]]
     if len(differing) > SHOWN:
         lines.append(f"... and {len(differing) - SHOWN} more that differ by less")
+    if any(check.expected > 1 >= check.found for check in differing):
+        lines.append(
+            "Figures above 1 are expected of measures that end at 1: are they percentages? Divide those by 100"
+        )
     return "\n".join(lines)
 
 

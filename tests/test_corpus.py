@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 import subprocess
 import sys
 from typing import NamedTuple
@@ -232,3 +233,36 @@ def test_real_queries(shared, name, count, excluding):
         assert all(query_id in doc_ids for query_id, doc_ids in excluded.items())
         longer = read_queries(shared / "data" / name, fields=["text", "proof"])[0]
         assert all(longer[query_id].startswith(f"{text}\n") for query_id, text in queries.items())
+
+
+WITHOUT_NETWORK = """
+from rader_ir import bright, irds_collections
+from rader_ir.bright_sources import irds_documents
+from rader_ir.corpus import read_documents, read_queries
+
+def told(call):
+    try:
+        call()
+    except ConnectionError as error:
+        print(error)
+
+told(lambda: bright.load("pony"))
+told(lambda: next(irds_documents("bright/pony")))
+told(lambda: irds_collections.collection("beir/scifact"))
+told(lambda: next(read_documents("irds:vaswani")))
+told(lambda: read_queries("irds:vaswani"))
+"""
+
+
+def test_a_network_that_is_not_there_is_told_in_one_line(tmp_path):
+    """Nobody listens where the proxy should be."""
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    environment = (
+        os.environ | nowhere | {"IR_DATASETS_HOME": str(tmp_path), "IR_DATASETS_DL_TRIES": "1", "no_proxy": ""}
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NETWORK], env=environment, capture_output=True, text=True, check=True
+    )
+    names = ("bright/pony", "bright/pony", "beir/scifact/test", "vaswani", "vaswani")
+    said = "(Connection refused); connect to the network, or give a folder with its files"
+    assert done.stdout.splitlines() == [f"ir_datasets cannot download {name} {said}" for name in names]

@@ -82,6 +82,12 @@ def test_experiment(folder):
     assert found["BM25"] < found["BM25 >> rerank"] <= found["dense"] + 0.003
 
 
+def test_latex_table_says_how_it_is_called(tmp_path):
+    script = Path(__file__).parents[1] / "examples" / "latex_table.py"
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == f"usage: python {script} NAME, as ir_datasets has it\n"
+
+
 def test_latex_table(folder, shared, tmp_path):
     """20 questions of BRIGHT that exclude documents, over 300 documents that ir_datasets reads; figures of the engine."""
     pytest.importorskip("pyarrow")

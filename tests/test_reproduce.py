@@ -49,9 +49,9 @@ def rader(command: str) -> int:
 def test_figures_that_agree(files, capsys):
     assert rader(f"{CALL} --json told.json") == 0
     assert capsys.readouterr().out.splitlines() == [
-        "one   2 of 2 figures agree",
-        "two   2 of 2 figures agree",
-        "mean  1 of 1 figures agree",
+        "one        2 of 2 figures agree",
+        "two        2 of 2 figures agree",
+        "mean of 2  1 of 1 figures agree",
     ]
     told = json.loads(Path("told.json").read_text())
     assert (told["figures"], told["differ"], told["without_run"], told["failed"]) == (5, 0, 0, [])
@@ -62,9 +62,9 @@ def test_what_differs_is_named_with_the_difference_farthest_first(files, capsys)
     write(TABLE | {"one": {"nDCG@10": 0.63, "RR": 0.75}})
     assert rader(f"{CALL} --json told.json") == 1
     assert capsys.readouterr().out.splitlines() == [
-        "one   0 of 2 figures agree",
-        "two   2 of 2 figures agree",
-        "mean  1 of 1 figures agree",
+        "one        0 of 2 figures agree",
+        "two        2 of 2 figures agree",
+        "mean of 2  1 of 1 figures agree",
         "one: RR is 0.5, expected 0.75, by -0.25",
         "one: nDCG@10 is 0.63093, expected 0.63, by +0.00093",
     ]
@@ -95,7 +95,11 @@ def test_the_digits_of_the_table_decide_what_is_close_enough(files, capsys):
 def test_a_run_that_is_not_there_is_told_and_fails(files, capsys):
     Path("runs/two.json").unlink()
     assert rader(CALL) == 1
-    assert capsys.readouterr().out.splitlines() == ["one   2 of 2 figures agree", "two   no run", "mean  no run"]
+    assert capsys.readouterr().out.splitlines() == [
+        "one        2 of 2 figures agree",
+        "two        no run",
+        "mean of 2  no run",
+    ]
 
 
 def test_a_query_that_the_run_lacks_counts_as_nothing(files):
@@ -116,6 +120,17 @@ def test_a_report_ends_after_the_farthest():
     lines = report(checks).splitlines()
     assert lines[:2] == ["one  0 of 30 figures agree", "one, query q30: RR is 0.3, expected 0, by +0.3"]
     assert lines[-2:] == ["one, query q11: RR is 0.11, expected 0, by +0.11", "... and 10 more that differ by less"]
+
+
+def test_percentages_are_told(files, capsys):
+    """.6309 as 63.09: what differs is told, and what it looks like; a count above 1 is no percentage."""
+    write({"one": {"nDCG@10": 63.09}})
+    assert rader(CALL) == 1
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "one: nDCG@10 is 0.63093, expected 63.09, by -62",
+        "Figures above 1 are expected of measures that end at 1: are they percentages? Divide those by 100",
+    ]
+    assert "percentages" not in report([Check("one", "NumRet", 4.0, 3.0, 0.0), Check("one", "RR", 1.0, 0.5, 0.0)])
 
 
 @pytest.mark.parametrize(
