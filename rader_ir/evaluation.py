@@ -15,6 +15,8 @@ from rader_ir.runs import Qrels, Run, check_finite, some
 Values = dict[str, dict[str, float]]  # {measure: {query_id: value}}
 Results = dict[str, dict[str, Values]]  # {system: {collection: values}}
 
+SAMPLES = 1000  # of a bootstrap
+
 
 def evaluate(run: Run, qrels: Qrels, measures: str | Iterable) -> dict[str, float]:
     """The mean of each measure over the queries of the qrels, as {measure: mean}; arguments as in `per_query`."""
@@ -67,7 +69,7 @@ def remarks(run: Run, qrels: Qrels) -> list[str]:
 
 
 def bootstrap_interval(
-    values: Sequence[float], *, confidence: float = 0.95, samples: int = 1000, seed: int = 0
+    values: Sequence[float], *, confidence: float = 0.95, samples: int = SAMPLES, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean (Efron, 1979): resamples the values, the same for every order of them.
 
@@ -78,7 +80,7 @@ def bootstrap_interval(
 
 
 def macro_interval(
-    groups: Sequence[Sequence[float]], *, confidence: float = 0.95, samples: int = 1000, seed: int = 0
+    groups: Sequence[Sequence[float]], *, confidence: float = 0.95, samples: int = SAMPLES, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of the groups' means, each group resampled by itself.
 
@@ -122,6 +124,8 @@ def _places(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def _check_they_meet(run: Run, qrels: Qrels) -> None:
+    if not any(run.values()):
+        raise ValueError("the run is empty; look at what should have written it")
     advice = "take the judgements of this run's collection and variant"
     if not run.keys() & qrels.keys():
         both = f"{some(run)} in the run, {some(qrels)} in the qrels"

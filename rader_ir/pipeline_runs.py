@@ -6,6 +6,7 @@ Systems that work on other systems' runs, hybrids and rerankers, ask for these a
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,7 +179,8 @@ def _run_facts(system: System, task: Task) -> dict:
 
 def _run(system: System, task: Task, path: Path) -> None:
     run = read_run(given_run(system.folder, task.collection))
-    write_run(without(run, task.collection.excluded), path, tag="run", depth=task.depth)
+    tag = re.sub(r"\s+", "_", system.label)
+    write_run(without(run, task.collection.excluded), path, tag=tag, depth=task.depth)
 
 
 _KINDS = {

@@ -100,7 +100,10 @@ def _is_rerank(text: str) -> bool:
 def _first(text: str) -> System:
     if _is_rerank(text):
         raise ValueError(f"first stage {text!r} is a reranker itself; choose one of {', '.join(KINDS[:4])}, run:FOLDER")
-    return _system(text, None)
+    try:
+        return _system(text, None)
+    except ValueError as error:
+        raise ValueError(f"first stage of rerankers (--first): {error}, or the LABEL of one of the systems") from error
 
 
 def _system(text: str, first: System | None) -> System:

@@ -10,12 +10,13 @@ from itertools import product
 
 import numpy as np
 
-TESTS = {"t": "paired t-test", "randomisation": "paired randomisation test", "wilcoxon": "Wilcoxon's signed-rank test"}
+TESTS = {"t": "paired t-test", "randomisation": "paired randomisation test", "wilcoxon": "Wilcoxon signed-rank test"}
 CORRECTIONS = {"holm": "Holm", "bonferroni": "Bonferroni", "bh": "Benjamini and Hochberg", "none": ""}
+SAMPLES = 10_000  # sign vectors of a randomisation test
 _CHUNK = 1000  # sign vectors at once, which bounds memory
 
 
-def paired(a: Sequence[float], b: Sequence[float], *, test: str = "t", samples: int = 10_000, seed: int = 0) -> float:
+def paired(a: Sequence[float], b: Sequence[float], *, test: str = "t", samples: int = SAMPLES, seed: int = 0) -> float:
     """Two-sided p-value of a paired test that two systems are equal.
 
     Args:
@@ -40,7 +41,7 @@ def paired(a: Sequence[float], b: Sequence[float], *, test: str = "t", samples: 
 
 
 def paired_groups(
-    differences: Sequence[Sequence[float]], *, test: str = "t", samples: int = 10_000, seed: int = 0
+    differences: Sequence[Sequence[float]], *, test: str = "t", samples: int = SAMPLES, seed: int = 0
 ) -> float:
     """Two-sided p-value of a test that the mean of the groups' mean differences is 0.
 

@@ -130,7 +130,7 @@ BAD = {
         "run.trec:1: not UTF-8 (invalid continuation byte); convert",
     ),
     "cut gzip": (gzip.compress(BM25.encode())[:-12], "run.trec: broken gzip data"),
-    "empty": (b"", "no query in common: none in the run"),
+    "empty": (b"", "run: the run is empty; look at what should have written it"),
 }
 
 
@@ -174,3 +174,9 @@ def test_bad_words_end_with_2_and_one_line(capsys, words, complaint):
     err = capsys.readouterr().err
     assert complaint in err and err.count("\n") == 1
     assert Path("dense.trec").read_bytes() == before
+
+
+def test_a_seed_below_0_names_its_flag(capsys):
+    with pytest.raises(SystemExit) as end:
+        rader("qrels.tsv", "dense.trec", "--seed", "-1")
+    assert end.value.code == 2 and "argument --seed: -1 is below 0" in capsys.readouterr().err

@@ -93,8 +93,9 @@ def test_runs_and_qrels_that_do_not_meet_are_refused():
         ValueError, match="no document of the run is judged: 'A' in the run, 'a', 'b', 'c' in the qrels"
     ):
         evaluate({"1": {"A": 1.0}}, QRELS, "AP")
-    with pytest.raises(ValueError, match="none in the run"):
-        evaluate({}, QRELS, "AP")
+    for empty in ({}, {"1": {}}):
+        with pytest.raises(ValueError, match="the run is empty; look at what should have written it"):
+            evaluate(empty, QRELS, "AP")
     with pytest.raises(ValueError, match="query '1', document 'a': score nan is not a finite number"):
         evaluate({"1": {"a": math.nan}}, QRELS, "AP")
     with pytest.raises(ValueError, match="no measure given"):

@@ -3,6 +3,7 @@
 The engines are those of tests/toys.py: an encoder that hashes words, and a reranker that counts shared ones.
 """
 
+import gzip
 import json
 import os
 from dataclasses import replace
@@ -380,6 +381,10 @@ def test_bad_names_are_told(tmp_path):
             parse(list(names))
     with pytest.raises(ValueError, match=r"first stage 'rerank:rader:minilm' is a reranker itself"):
         parse([RERANK], first="rerank:rader:minilm")
+    with pytest.raises(
+        ValueError, match=r"first stage of rerankers \(--first\): system 'foo' is unknown; .* or the LABEL"
+    ):
+        parse([RERANK], first="foo")
     with pytest.raises(FileNotFoundError, match="run:nowhere names no folder"):
         parse(["run:nowhere"])
     with pytest.raises(FileNotFoundError, match=r"holds no run of pony; expected pony\.trec"):
@@ -398,6 +403,13 @@ def test_labels_revisions_and_first_stages_are_read_from_names(tmp_path):
     assert (named.label, named.folder) == ("a=b@c", str(tmp_path / "a=b@c"))
     told = [system.told() for system in parse(["hybrid:minilm@1a2b", "bm25", f"x=run:{tmp_path}"])]
     assert told == ["hybrid of dense:minilm@1a2b and bm25-bright", "bm25", f"run:{tmp_path}"]
+
+
+def test_copied_runs_carry_their_label(tmp_path):
+    (tmp_path / "given").mkdir()
+    write_run({"q1": {"d1": 1.0}}, tmp_path / "given/pony.trec", tag="theirs")
+    run(tmp_path / "out", [f"My run=run:{tmp_path / 'given'}"])
+    assert gzip.decompress((tmp_path / "out/My run/pony.trec.gz").read_bytes()) == b"q1 Q0 d1 1 1.0 My_run\n"
 
 
 def test_bad_collections_are_told(tmp_path):

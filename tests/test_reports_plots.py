@@ -61,7 +61,11 @@ def test_dots_count_queries_won_tied_and_lost(tmp_path):
     values = {"a": {"1": 0.2, "2": 0.5, "3": 0.0, "4": 0.0}, "b": {"1": 0.4, "2": 0.1, "3": 0.0, "4": 0.0}}
     both = {name: {"toy": {"AP": each}} for name, each in values.items()}
     plots.scatter(both, "AP", "b", "a", tmp_path / "scatter.svg")
-    assert {"won: 1", "tied: 2", "lost: 1", "AP of a", "AP of b"} <= set(words(tmp_path / "scatter.svg"))
+    shown = set(words(tmp_path / "scatter.svg"))
+    assert {"won: 1", "tied: 2", "lost: 1", "AP of a", "AP of b", "area: how many share a dot"} <= shown
+    alone = {name: {"toy": {"AP": {"1": found["toy"]["AP"]["1"]}}} for name, found in both.items()}
+    plots.scatter(alone, "AP", "b", "a", tmp_path / "alone.svg")
+    assert "area: how many share a dot" not in words(tmp_path / "alone.svg")
 
 
 def test_dots_are_where_the_values_are_and_equal_ones_are_one_larger_dot(tmp_path, monkeypatch):
@@ -72,6 +76,7 @@ def test_dots_are_where_the_values_are_and_equal_ones_are_one_larger_dot(tmp_pat
     won, tied, lost = (figures[0].axes[0].collections[at] for at in (0, 2, 4))
     assert [each.get_offsets().tolist() for each in (won, tied, lost)] == [[[0.2, 0.4]], [[0.0, 0.0]], [[0.5, 0.1]]]
     assert tied.get_sizes()[0] == 2 * won.get_sizes()[0]
+    assert not tied.get_clip_on(), "dots at the corners are drawn whole"
 
 
 @pytest.mark.parametrize("ending", ["svg", "png"])

@@ -95,7 +95,9 @@ def test_marks_stand_where_the_corrected_test_finds_a_difference():
     results = {name: {"toy": named(values)} for name, values in lists.items()}
     table = results_table(results, "AP", baseline="base", test="randomisation")
     assert [row[1].mark for row in table.rows] == ["", "†", "‡", ""]
-    assert any("above, ‡ below base by a paired randomisation test, p < 0.05" in note for note in table.notes)
+    words = "a paired randomisation test (10,000 sign vectors, seed 0; all of them where they are fewer)"
+    assert any(f"above, ‡ below base by {words}, p < 0.05" in note for note in table.notes)
+    assert table.notes[0] == "[low, high]: 95% bootstrap interval over queries (1,000 samples, seed 0)."
     assert any("Holm over 3 comparisons" in note for note in table.notes)
     seven = {name: {"toy": named(values[:7])} for name, values in lists.items()}  # 3 * 2/128 = .047, and of 6: .094
     assert [row[1].mark for row in results_table(seven, "AP", baseline="base", test="randomisation").rows][1] == "†"
@@ -151,7 +153,11 @@ def test_the_table_of_comparisons():
     assert lines[2].split() == ["system", "collection", "difference", "p", "corrected", "p", "wins", "ties", "losses"]
     assert lines[4].split()[:3] == ["dense", "Pony", "0.7500"]
     assert lines[4].split()[-5:] == ["0.2500", "0.7500", "3", "1", "0"]
-    assert lines[-1] == "Paired randomisation test; p-values corrected after Holm over 3 comparisons."
+    assert lines[-2:] == [
+        "[low, high]: 95% bootstrap interval of the difference, over queries (1,000 samples, seed 0).",
+        "Paired randomisation test (10,000 sign vectors, seed 0; all of them where they are fewer); p-values corrected after "
+        "Holm over 3 comparisons.",
+    ]
 
 
 def test_a_table_of_measures_lines_up():
@@ -243,3 +249,22 @@ def test_the_macro_average_of_the_twelve_splits_of_bright(shared):
     row = dict(zip(table.columns, table.rows[0], strict=True))
     assert f"{row['average'].value:.4f} {row['AoPS'].value:.4f} {row['Bio.'].value:.4f}" == "0.3059 0.0737 0.4349"
     assert "nDCG@10, macro average over 12 collections" in table.text()
+
+
+def test_captions_in_latex_stand_alone():
+    """Measure, collections, six queries, test and correction; a label for references."""
+    table = results_table(RESULTS, "AP", baseline="bm25", test="wilcoxon", correction="bh")
+    caption = (
+        "AP, macro average over 2 collections, 6 queries; \\dag{} above, \\ddag{} below bm25 by a Wilcoxon signed-rank test, "
+        "corrected after Benjamini and Hochberg"
+    )
+    assert f"\\caption{{{caption}}}\n\\label{{tab:AP}}\n" in table.latex()
+    table = measures_table({"bm25": {"AP": {"1": 0.5, "2": 1.0}, "P@1": {"1": 0.0, "2": 1.0}}}, title="toy_x")
+    assert "\\caption{toy\\_x: AP, P@1, 2 queries}\n\\label{tab:toy-x}\n" in table.latex()
+    compared = comparison_table(
+        compare(RESULTS, "bm25", "AP", test="randomisation"), "bm25", "AP", test="randomisation"
+    )
+    assert "\\label{tab:AP-differences}" in compared.latex()
+    assert "label" not in Table("", ("system",), (("a",),), label="tab:x").latex(), (
+        "without a caption there is no number"
+    )

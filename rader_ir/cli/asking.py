@@ -33,7 +33,7 @@ _PLAIN = {
     "stride": (options.positive, "N", "rankgpt, dear-listwise: from one window to the next (10); icr: half a window"),
     "top": (options.positive, "N", "rank-r1, rankgpt: documents that choices put in order (10)"),
     "first": (options.positive, "N", "documents that are compared; the rest stay behind them (all; dear-listwise 30)"),
-    "seed": (int, "N", "of all that chance decides (0)"),
+    "seed": (options.seed, "N", "of all that chance decides (0)"),
 }
 # By option, its flag where other verbs mean something else by that name
 _FLAGS = {

@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--measures", default="nDCG@10 R@100", help='names of ir-measures (default "%(default)s")')
     parser.add_argument("--average", choices=AVERAGES, default="macro", help="over collections (default: %(default)s)")
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of bootstrap and randomisation (default %(default)s)")
+    parser.add_argument(
+        "--seed", type=options.seed, default=0, help="of bootstrap and randomisation (default %(default)s)"
+    )
     group = parser.add_argument_group("comparison")
     options.add_comparison(group, baseline="RUN")
     group = parser.add_argument_group("report")

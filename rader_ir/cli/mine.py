@@ -76,7 +76,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     sources.add_argument(
         "--require-negatives", action="store_true", help="leave out examples for which none is found, and count them"
     )
-    sources.add_argument("--seed", type=int, default=0, help="of the draws (default %(default)s)")
+    sources.add_argument("--seed", type=options.seed, default=0, help="of the draws (default %(default)s)")
 
 
 def run(args: argparse.Namespace) -> dict:

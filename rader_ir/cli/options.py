@@ -148,6 +148,13 @@ def positive(text: str) -> int:
     return number
 
 
+def seed(text: str) -> int:
+    """An integer of at least 0, for argparse."""
+    if (number := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return number
+
+
 def names(text: str) -> list[str]:
     """`title,text` -> ["title", "text"], for argparse."""
     return [name.strip() for name in text.split(",") if name.strip()]

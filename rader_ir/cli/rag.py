@@ -49,7 +49,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--vote-temperature", type=float, default=0.8, metavar="T", help=vote)
     group.add_argument("--top-p", type=float, default=0.95, metavar="P", help="mass that is drawn from (%(default)s)")
     group.add_argument("--prompts", metavar="FILE", help="TOML file of your own wording")
-    group.add_argument("--seed", type=int, default=0, help="of all replies (%(default)s)")
+    group.add_argument("--seed", type=options.seed, default=0, help="of all replies (%(default)s)")
     told = "relative, of answers that are rounded (0.001; TheoremQA's own evaluation has 0.04)"
     group.add_argument("--tolerance", type=float, metavar="X", help=told)
     group.add_argument("--processes", type=options.positive, default=1, metavar="N", help="formulas compared at a time")

@@ -75,7 +75,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     hidden = "reward samples that agree, not right ones; for `rader rag`, with --no-examples"
     group.add_argument("--hide-answers", action="store_true", help=hidden)
     group.add_argument("--tolerance", type=float, metavar="X", help="relative, of answers that are rounded (0.001)")
-    group.add_argument("--seed", type=int, default=0, help="of all that chance decides (%(default)s)")
+    group.add_argument("--seed", type=options.seed, default=0, help="of all that chance decides (%(default)s)")
     group.add_argument("--index", metavar="DIR", help="dense index to search in place of BM25")
     options.add_model(parser, default="that of --index")
 

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mini = parser.add_argument_group("of mini")
     mini.add_argument("--data", metavar="DIR", help="the folder of sources that examples/mini_data.py makes")
     mini.add_argument("--only", choices=("mini-retriever", "mini-reranker"), help="make one of both")
-    mini.add_argument("--seed", type=int, help="of the split, the order and new weights (default: 0)")
+    mini.add_argument("--seed", type=options.seed, help="of the split, the order and new weights (default: 0)")
     mini.add_argument("--max-steps", type=int, metavar="N", help="stop after so many optimizer steps, for a trial")
 
 

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
+from rader_ir.evaluation import SAMPLES as BOOTSTRAP
 from rader_ir.evaluation import Results, macro_interval
 from rader_ir.reports.averages import AVERAGE, EQUAL, grouped, heading, mean, per_collection
-from rader_ir.reports.layout import Cell, Table, p_text
-from rader_ir.significance import CORRECTIONS, TESTS, corrected, paired_groups
+from rader_ir.reports.layout import Cell, Table, label_of, p_text
+from rader_ir.significance import CORRECTIONS, SAMPLES, TESTS, corrected, paired_groups
 
 LEVEL = 0.05  # p-values below it are called significant
 
@@ -88,9 +89,16 @@ def compare(
 
 
 def comparison_table(
-    comparisons: Sequence[Comparison], baseline: str, measure: str, *, test: str = "t", correction: str = "holm"
+    comparisons: Sequence[Comparison],
+    baseline: str,
+    measure: str,
+    *,
+    test: str = "t",
+    correction: str = "holm",
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> Table:
-    """The comparisons as a table, a row each; `test` and `correction` are what they were made with, for the note."""
+    """The comparisons as a table, a row each; the options are what they were made with, for the notes."""
     counts = Counter(one.system for one in comparisons if one.collection != AVERAGE)
     rows = tuple(
         (
@@ -104,8 +112,25 @@ def comparison_table(
         for one in comparisons
     )
     columns = ("system", "collection", "difference", "p", "corrected p", "wins", "ties", "losses")
-    note = f"{TESTS[test][0].upper()}{TESTS[test][1:]}; {family(correction, len(comparisons))}."
-    return Table(f"{measure}: differences from {baseline}", columns, rows, (note,))
+    words = test_words(test, seed)
+    notes = (
+        interval_words(confidence, seed, "of the difference, over queries"),
+        f"{words[0].upper()}{words[1:]}; {family(correction, len(comparisons))}.",
+    )
+    title = f"{measure}: differences from {baseline}"
+    return Table(title, columns, rows, notes, label=label_of(f"{measure} differences"))
+
+
+def test_words(test: str, seed: int) -> str:
+    """What a test is called, and what else it takes to make it again."""
+    return TESTS[test] + (
+        f" ({SAMPLES:,} sign vectors, seed {seed}; all of them where they are fewer)" if test == "randomisation" else ""
+    )
+
+
+def interval_words(confidence: float, seed: int, of: str = "over queries") -> str:
+    """What the bounds in a table are."""
+    return f"[low, high]: {100 * confidence:.4g}% bootstrap interval {of} ({BOOTSTRAP:,} samples, seed {seed})."
 
 
 def _average_of(counts: Counter, system: str) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from rader_ir.evaluation import Results
 from rader_ir.files import replacing
 from rader_ir.reports.averages import collections_of
-from rader_ir.reports.comparison import as_json, compare, comparison_table
+from rader_ir.reports.comparison import as_json, compare, comparison_table, interval_words
 from rader_ir.reports.layout import Table
 from rader_ir.reports.per_query import Texts, wins_and_losses, write_csv
 from rader_ir.reports.tables import measures_table, results_table
@@ -75,9 +75,8 @@ def write(
     options = {"average": average, "test": test, "correction": correction, "confidence": confidence, "seed": seed}
     tables = main_tables(results, measures, baseline=baseline, notes=notes, **options)
     compared = {name: compare(results, baseline, name, **options) for name in measures} if baseline is not None else {}
-    others = [
-        comparison_table(each, baseline, name, test=test, correction=correction) for name, each in compared.items()
-    ]
+    made = {name: options[name] for name in ("test", "correction", "confidence", "seed")}
+    others = [comparison_table(each, baseline, name, **made) for name, each in compared.items()]
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     told = {"measured": measured or {}, "baseline": baseline, **options, "tables": [each.to_json() for each in tables]}
@@ -121,7 +120,7 @@ def main_tables(
         system: {name: found[names[0]][name] for name in measures if name in found[names[0]]}
         for system, found in results.items()
     }
-    notes = [f"[low, high]: {confidence:.0%} bootstrap interval over queries.", *notes]
+    notes = [interval_words(confidence, seed), *notes]
     return [measures_table(values, title=names[0], notes=notes, **options)]
 
 

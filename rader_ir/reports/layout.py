@@ -54,6 +54,8 @@ class Table:
         rows: as many entries as headings each: a `Cell`, text, or None where there is nothing.
         notes: sentences below the table.
         digits: decimals of figures.
+        caption: in LaTeX, where the title is too short to stand alone; by default the title.
+        label: in LaTeX, behind a caption, for references; may be empty.
     """
 
     title: str
@@ -61,6 +63,8 @@ class Table:
     rows: tuple[tuple[Cell | str | None, ...], ...]
     notes: tuple[str, ...] = ()
     digits: int = 4
+    caption: str = ""
+    label: str = ""
 
     def __post_init__(self):
         """Refuses, by a ValueError, a row that is not as long as the headings."""
@@ -98,10 +102,11 @@ class Table:
         return "\n".join([*title, *lines, *(line for note in self.notes for line in ("", note))])
 
     def latex(self) -> str:
-        """A table environment of booktabs, the best figures bold; the title is its caption, the notes stand below."""
+        """A table environment of booktabs, the best figures bold; the notes stand below."""
         left, wide = self._left(), len(self.columns) > 7
         lines = [f"% needs \\usepackage{{booktabs{',graphicx' if wide else ''}}}", "\\begin{table}", "\\centering"]
-        lines += [f"\\caption{{{escaped(self.title)}}}"] if self.title else []
+        if caption := self.caption or self.title:
+            lines += [f"\\caption{{{escaped(caption)}}}", *([f"\\label{{{self.label}}}"] if self.label else [])]
         lines += ["\\resizebox{\\linewidth}{!}{%"] if wide else []
         lines += [f"\\begin{{tabular}}{{{''.join('l' if is_left else 'r' for is_left in left)}}}", "\\toprule"]
         lines += [" & ".join(map(escaped, self.columns)) + " \\\\", "\\midrule"]
@@ -143,6 +148,15 @@ class Table:
         if cell.low is None or cell.high is None or cell.brief:
             return figure
         return f"{figure} [{cell.low:.{self.digits}f}, {cell.high:.{self.digits}f}]"
+
+
+def label_of(words: str) -> str:
+    """A label for LaTeX, of letters and digits.
+
+    >>> label_of("nDCG@10 differences")
+    'tab:nDCG-10-differences'
+    """
+    return "tab:" + "-".join(re.findall("[A-Za-z0-9]+", words))
 
 
 def p_text(p: float) -> str:

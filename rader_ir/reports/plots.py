@@ -112,13 +112,15 @@ def scatter(results: Results, measure: str, system: str, baseline: str, path: st
         horizontal, vertical = ([dot[axis] for dot, _ in counts] for axis in (0, 1))
         areas = [min(16.0 * count, 600.0) for _, count in counts]
         style = {"color": colour, "marker": marker, "alpha": 0.6, "linewidths": 0.4, "edgecolors": "white"}
-        axes.scatter(horizontal, vertical, areas, **style, zorder=2)
+        axes.scatter(horizontal, vertical, areas, **style, zorder=2, clip_on=False)
         axes.scatter([], [], 36, **style, label=f"{side}: {len(dots)}")
     room = (-0.04 * highest, 1.04 * highest)  # for the dots at the corners, often the most numerous
     axes.set(xlim=room, ylim=room, aspect="equal")
     axes.set_xlabel(f"{measure} of {_shortened(baseline)}")
     axes.set_ylabel(f"{measure} of {_shortened(system)}")
-    figure.legend(loc="outside upper center", ncols=3, frameon=False, title=f"queries, {_shortened(system)}")
+    shared = len(set(pairs)) < len(pairs)
+    title = f"queries, {_shortened(system)}" + ("\narea: how many share a dot" if shared else "")
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, title=title)
     _save(figure, path)
 
 

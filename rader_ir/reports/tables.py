@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from rader_ir.evaluation import Results, Values, macro_interval
 from rader_ir.reports.averages import AVERAGE, collections_of, grouped, heading, mean
-from rader_ir.reports.comparison import LEVEL, compare, family
-from rader_ir.reports.layout import ABOVE, BELOW, Cell, Table
-from rader_ir.significance import TESTS
+from rader_ir.reports.comparison import LEVEL, compare, family, interval_words, test_words
+from rader_ir.reports.layout import ABOVE, BELOW, Cell, Table, label_of
+from rader_ir.significance import CORRECTIONS, TESTS
 
 __all__ = ["Cell", "Table", "measures_table", "results_table"]
 
@@ -62,8 +62,10 @@ def results_table(
     rows = [(system, *(row.get(name) for name in whole)) for system, row in cells.items()]
     title = measure + (f", {average} average over {len(names)} collections" if len(names) > 1 else f" on {headings[0]}")
     heads = ("system", *headings, *([AVERAGE] if len(names) > 1 else []))
-    interval = f"[low, high]: {confidence:.0%} bootstrap interval over queries."
-    return Table(title, heads, _with_best(rows, average=len(names) > 1), (interval, *all_notes, *notes))
+    caption = f"{title}, {_queries(shown, [measure]):,} queries{_against(baseline, test, correction)}"
+    best = _with_best(rows, average=len(names) > 1)
+    all_notes = (interval_words(confidence, seed), *all_notes, *notes)
+    return Table(title, heads, best, all_notes, caption=caption, label=label_of(measure))
 
 
 def measures_table(
@@ -103,7 +105,28 @@ def measures_table(
                 cells[system] |= row
         notes.append(sentence.removesuffix(".") + (" for each measure." if len(measures) > 1 else "."))
     rows = [(system, *(row.get(name) for name in measures)) for system, row in cells.items()]
-    return Table(title, ("system", *measures), _with_best(rows, average=False), tuple(notes))
+    queries = _queries({system: {"": each} for system, each in values.items()}, measures)
+    caption = f"{title}{title and ': '}{', '.join(measures)}, {queries:,} queries{_against(baseline, test, correction)}"
+    named = {"caption": caption, "label": label_of(title or " ".join(measures))}
+    return Table(title, ("system", *measures), _with_best(rows, average=False), tuple(notes), **named)
+
+
+def _queries(results: Results, measures: Sequence[str]) -> int:
+    """How many queries a table is of: in each collection those of any system."""
+    counts: dict[str, int] = {}
+    for found in results.values():
+        for name, values in found.items():
+            sizes = (len(values[measure]) for measure in measures if measure in values)
+            counts[name] = max(counts.get(name, 0), *sizes, 0)
+    return sum(counts.values())
+
+
+def _against(baseline: str | None, test: str, correction: str) -> str:
+    """What a caption says of the marks."""
+    if baseline is None:
+        return ""
+    after = f", corrected after {CORRECTIONS[correction]}" if CORRECTIONS[correction] else ", not corrected"
+    return f"; {ABOVE} above, {BELOW} below {baseline} by a {TESTS[test]}{after}"
 
 
 def _row(found: dict[str, Values], measure: str, names: list[str], average: str, confidence: float, seed: int) -> dict:
@@ -139,7 +162,8 @@ def _mark(cells: dict[str, dict[str, Cell]], results: Results, baseline: str, me
         if one.significant() and comparable:
             row[one.collection] = replace(row[one.collection], mark=ABOVE if one.difference > 0 else BELOW)
     corrected = family(options["correction"], len(comparisons))
-    return f"{ABOVE} above, {BELOW} below {baseline} by a {TESTS[options['test']]}, p < {LEVEL}; {corrected}."
+    words = test_words(options["test"], options["seed"])
+    return f"{ABOVE} above, {BELOW} below {baseline} by a {words}, p < {LEVEL}; {corrected}."
 
 
 def _with_best(rows: list[tuple], *, average: bool) -> tuple[tuple, ...]:
