@@ -44,6 +44,7 @@ def test_a_baseline_is_found_however_it_is_written(files, word):
 def test_a_label_comes_before_a_path_and_a_run_that_is_none_of_them_first():
     assert labelled(["A=b/bm25.trec", "B=b/bm25.trec"], "B")[1] == "B"
     assert labelled(["A=b/bm25.trec", "B=b/bm25.trec"], "B=b/bm25.trec")[1] == "B"
+    assert labelled(["A=b/bm25.trec", "a/bm25.trec.gz"], "bm25")[1] == "bm25"
     assert labelled(["dense.json.gz"], "b/bm25.trec") == ({"bm25": "b/bm25.trec", "dense": "dense.json.gz"}, "bm25")
     found, baseline = labelled(["dense.json.gz", "a/bm25.trec.gz"], "b/bm25.trec")
     assert list(found) == ["b/bm25.trec", "dense", "a/bm25.trec.gz"] and baseline == "b/bm25.trec"

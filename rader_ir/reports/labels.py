@@ -60,7 +60,7 @@ def _place(pairs: Sequence[tuple[str, str]], word: str) -> int | None:
     label, path = _pair(word)
     there = Path(path).exists()
     ways = [
-        [one == word for one, _ in pairs],
+        [one == word for one in _labels(pairs)],
         [
             there and Path(each).exists() and Path(each).samefile(path) and (not (label and one) or label == one)
             for one, each in pairs
