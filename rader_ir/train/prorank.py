@@ -23,6 +23,7 @@ from rader_ir.train.models import Base
 from rader_ir.train.pairs import set_padding
 from rader_ir.train.reranker import train_reranker
 from rader_ir.train.rewards import prorank_reward
+from rader_ir.train.sampling import check_negatives
 from rader_ir.train.settings import RerankerOptions
 from rader_ir.weights import fetch
 
@@ -105,10 +106,7 @@ def judgement_tasks(examples: Sequence[Example], base: Base, options: WarmupOpti
     """
     if not examples:
         raise ValueError("there are no examples to train on")
-    if bare := [example.query_id for example in examples if not example.negatives]:
-        raise ValueError(
-            f"{len(bare)} of {len(examples)} examples have no negatives (first {bare[0]!r}); mine some first"
-        )
+    check_negatives(examples, 1)
     pairs, wanted, epoch = [], options.asked, 0
     while len(pairs) < wanted:
         for example in shuffled(examples, options.seed, "prorank", epoch):

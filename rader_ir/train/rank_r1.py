@@ -19,6 +19,7 @@ from rader_ir.train.card import data_facts
 from rader_ir.train.grpo import GRPOOptions, Task, train_grpo
 from rader_ir.train.language_models import language_model, rendered
 from rader_ir.train.rewards import rank_r1_reward
+from rader_ir.train.sampling import check_negatives
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,7 @@ def choices(
     """
     if not examples:
         raise ValueError("there are no examples to train on")
-    if bare := [example.query_id for example in examples if not example.negatives]:
-        raise ValueError(
-            f"{len(bare)} of {len(examples)} examples have no negatives (first {bare[0]!r}); mine some first"
-        )
+    check_negatives(examples, negatives)
     made, epoch = [], 0
     while len(made) < count:
         for example in shuffled(examples, seed, "rank-r1", epoch)[: count - len(made)]:
