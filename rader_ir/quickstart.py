@@ -2,13 +2,14 @@
 
 TheoremQA (arXiv:2305.12524) gives 354 theorems and 537 questions; both come with the package. BM25, a small dense
 retriever, the same one trained by the recipe of `rader train mini` (which never saw these questions), BM25 reranked by the
-small retriever's vectors, and its hybrid with BM25 rank all theorems for each question, and are measured.
+small retriever's vectors, and its hybrid with BM25 rank all theorems for each question, and are measured. The trained
+reranker, which reads question and theorem together and so takes longer, is shown on one question.
 """
 
 from pathlib import Path
 
 from rader_ir.bm25 import BM25
-from rader_ir.checkpoints import MINI_RETRIEVER, SMALL_RETRIEVER
+from rader_ir.checkpoints import MINI_RERANKER, MINI_RETRIEVER, SMALL_RETRIEVER
 from rader_ir.corpus import read_documents, read_queries
 from rader_ir.encoder import Encoder
 from rader_ir.evaluation import per_query
@@ -36,7 +37,8 @@ def quickstart(out: str | Path = "rader-quickstart", *, device: str | None = Non
 
     Returns:
         documents, queries: counts; values: {system: {measure: {query_id: value}}}; example: one question with what each
-        system ranked first; truncated: texts that were cut at the model's 256 tokens; out: the folder.
+        system, and the trained reranker of BM25's first 100, ranked first; truncated: texts that were cut at the model's 256
+        tokens; out: the folder.
     """
     documents, queries, qrels = load()
     folder = Path(out)
@@ -55,12 +57,17 @@ def quickstart(out: str | Path = "rader-quickstart", *, device: str | None = Non
     }
     for name, run in runs.items():
         write_run(run, folder / f"{name}.trec", tag=name)
+    example = _example(documents, queries, qrels, runs)
+    cross_encoder = open_reranker("rader", checkpoint=MINI_RERANKER, device=device, verbose=verbose)
+    asked = {example["query_id"]: cut(lexical, RERANKED).get(example["query_id"], {})}
+    scored = _reranked(asked, documents, queries, cross_encoder)
+    example["first"] |= _first(documents, example["query_id"], {MINI_RERANKER: scored})
     return {
         "collection": "TheoremQA",
         "documents": len(documents),
         "queries": len(queries),
         "values": {name: per_query(run, qrels, MEASURES) for name, run in runs.items()},
-        "example": _example(documents, queries, qrels, runs),
+        "example": example,
         "truncated": encoder.truncated,
         "out": str(folder),
     }
@@ -113,8 +120,8 @@ def _reranked(run: Run, documents: dict[str, str], queries: dict[str, str], rera
 def _example(documents: dict[str, str], queries: dict[str, str], qrels: Qrels, runs: dict[str, Run]) -> dict:
     """What each system ranked first for the first question on which they disagree and one of them is right."""
     for query_id in queries:
-        first = {name: ranked(run.get(query_id, {}), 1) for name, run in runs.items()}
-        answers = {rows[0][0] for rows in first.values() if rows}
+        first = _first(documents, query_id, runs)
+        answers = {doc_id for found in first.values() for doc_id in found}
         right = {doc_id for doc_id, relevance in qrels[query_id].items() if relevance > 0}
         if len(answers) > 1 and answers & right:
             break
@@ -122,8 +129,14 @@ def _example(documents: dict[str, str], queries: dict[str, str], qrels: Qrels, r
         "query_id": query_id,
         "question": queries[query_id],
         "relevant": {doc_id: _name(documents[doc_id]) for doc_id in sorted(right)},
-        "first": {name: {doc_id: _name(documents[doc_id]) for doc_id, _ in rows} for name, rows in first.items()},
+        "first": first,
     }
+
+
+def _first(documents: dict[str, str], query_id: str, runs: dict[str, Run]) -> dict[str, dict[str, str]]:
+    """{system: {doc_id: name}} of the document that each ranked first, {} where it found none."""
+    found = {name: ranked(run.get(query_id, {}), 1) for name, run in runs.items()}
+    return {name: {doc_id: _name(documents[doc_id]) for doc_id, _ in rows} for name, rows in found.items()}
 
 
 def _name(document: str) -> str:

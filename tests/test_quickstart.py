@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rader_ir import checkpoint_path
 from rader_ir.cli import main
 from rader_ir.evaluation import evaluate
 from rader_ir.quickstart import DATA, load, report
@@ -76,8 +77,36 @@ def test_the_example_is_a_question_on_which_systems_disagree(made):
     example = figures["example"]
     answers = {doc_id for first in example["first"].values() for doc_id in first}
     assert len(answers) > 1 and answers & set(example["relevant"])
-    for name, first in example["first"].items():
+    for name in figures["systems"]:
+        first = example["first"][name]
         assert list(first) == list(read_run(folder / f"{name}.trec")[example["query_id"]])[:1]
+
+
+def test_the_trained_reranker_is_shown_on_the_example(made):
+    """Its first document is the best of BM25's first hundred; plain transformers score that and the ten first of BM25."""
+    figures, folder = made
+    example, (documents, _, _) = figures["example"], load()
+    [first] = example["first"]["mini-reranker"]
+    candidates = list(read_run(folder / "bm25.trec")[example["query_id"]])[:100]
+    assert first in candidates and "mini-reranker" in report({**figures, "values": {"bm25": {"RR@10": {"1": 1.0}}}})
+    others = [doc_id for doc_id in candidates[:10] if doc_id != first]
+    best, *rest = _plainly(example["question"], [documents[doc_id] for doc_id in (first, *others)])
+    assert best > max(rest)
+
+
+def _plainly(query, texts):
+    """The trained reranker's scores by transformers and peft alone."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    folder, base = checkpoint_path("mini-reranker"), checkpoint_path("minilm")
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
+    model = PeftModel.from_pretrained(model, folder).eval()
+    cut = dict(truncation="only_second", max_length=512, padding=True, return_tensors="pt")
+    pairs = AutoTokenizer.from_pretrained(folder)([query] * len(texts), texts, **cut)
+    with torch.no_grad():
+        return model(**pairs).logits[:, 0].tolist()
 
 
 @pytest.mark.slow
