@@ -24,6 +24,7 @@ _PUBLIC = {
     "RaDeRRetriever": "indexes",
     "RankGPTReranker": "llm_rerankers",
     "RankR1Reranker": "llm_rerankers",
+    "ReasoningQuery": "reasoning",
     "ReciprocalRankFusion": "fusion",
     "SafeQueries": "queries",
     "TextLoader": "texts",

@@ -38,6 +38,13 @@ def judge(system: str, **options):
     return _kept((system, *sorted(options.items())), _stamp(options), lambda: open_reranker(system, **options))
 
 
+def reasoner(**options):
+    """The `rader_ir` reasoner with these options; of a file of prompts that changed, made anew."""
+    from rader_ir.reasoner import Reasoner
+
+    return _kept(("reasoner", *sorted(options.items())), _stamp(options), lambda: Reasoner(**options))
+
+
 def _stamp(options: dict) -> tuple:
     """When the file of prompts was written, where options name one."""
     prompt = options.get("prompt")

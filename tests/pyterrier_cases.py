@@ -29,12 +29,14 @@ from pyterrier_rader import (
     RaDeRReranker,
     RankGPTReranker,
     RankR1Reranker,
+    ReasoningQuery,
     ReciprocalRankFusion,
     SafeQueries,
     TextLoader,
 )
 from tests import tiny
 from tests.judging import WordJudge
+from tests.reasoning_cases import Thinker
 from tests.toys import WordEncoder, WordOverlap, WordReader
 
 TEXTS = {
@@ -82,7 +84,7 @@ class Case:
     text_field: str | None = None  # the column of texts that it cannot do without
 
 
-ENCODER, SCORER, READER, JUDGE = WordEncoder(), WordOverlap(), WordReader(), WordJudge()
+ENCODER, SCORER, READER, JUDGE, THINKER = WordEncoder(), WordOverlap(), WordReader(), WordJudge(), Thinker()
 
 
 @cache
@@ -157,6 +159,8 @@ CASES = {
         "text",
     ),
     "safe queries": Case(lambda: SafeQueries(), results, "keep"),
+    "reasoning query, topics": Case(lambda: ReasoningQuery(THINKER), topics, "keep"),
+    "reasoning query, results": Case(lambda: ReasoningQuery(THINKER, expand=True), results, "keep"),
     "text loader": Case(lambda: TextLoader(TEXTS), lambda: results().drop(columns="text"), "keep"),
     "bm25 retriever": Case(lambda: bm25_index().retriever(), topics, "find"),
     "dense retriever": Case(lambda: dense_index().retriever(encoder=RaDeREncoder(ENCODER)), topics, "find"),

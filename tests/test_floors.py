@@ -25,7 +25,8 @@ FLOORS = {
     "analysis bm25 shelf lm attention idcm idcm_texts choice "
     "index_flat index_folder index_ids index_kinds index_shards index_stage index_stream equivalence problems "
     "significance reports doctor",
-    2: "rerank rerank_file teach engines pipelines pipeline_runs experiment experiment_report interleaved rag quickstart",
+    2: "rerank rerank_file teach engines pipelines pipeline_runs experiment experiment_report interleaved rag reasoning "
+    "reasoner quickstart",
     3: "synth train",
     4: "pyserini cli",
 }

@@ -34,6 +34,7 @@ from pyterrier_rader import (  # noqa: E402
     RaDeRRetriever,
     RankGPTReranker,
     RankR1Reranker,
+    ReasoningQuery,
     ReciprocalRankFusion,
     SafeQueries,
 )
@@ -75,6 +76,8 @@ CONFIGURED = [
     RankGPTReranker("local:somewhere", method="setwise", top=5, num_results=5),
     DeARListwiseReranker("vllm:somewhere", first=20, cache="replies", details=True),
     LLMRatingReranker("local:somewhere", method="expected", task="pony", plain=True),
+    ReasoningQuery("http://127.0.0.1:9/v1", lm_model="instruct", expand=True, cache="replies"),
+    ReasoningQuery("local:somewhere", max_tokens=512, temperature=0.7, seed=3, timeout=900.0),
     ICRReranker(),
     ICRReranker("organisation/instruct", method="qa", layers=(8, 12), window=20, num_results=5),
     ICRReranker("organisation/instruct", heads=((3, 1), (4, 0)), calibrated=False, dtype="bfloat16"),
@@ -154,6 +157,7 @@ def test_inspection_tells_the_columns():
     assert columns(RaDeRRetriever("nowhere"), "qid", "query") == ["qid", "query", "docno", "score", "rank"]
     assert columns(Bm25Retriever("nowhere"), "qid", "query") == ["qid", "query", "docno", "score", "rank"]
     assert columns(SafeQueries(), "qid", "query") == ["qid", "query_0", "query"]
+    assert columns(ReasoningQuery("local:nowhere"), "qid", "query") == ["qid", "query_0", "query", "qreasoning"]
     assert pt.inspect.transformer_inputs(RaDeRFusion("a", "b")) == [["qid", "docno", "a", "b"]]
     hybrid = RaDeRFusion(encoder >> RaDeRRetriever("nowhere"), Bm25Retriever("nowhere"))
     assert ["qid", "query"] in pt.inspect.transformer_inputs(hybrid)
@@ -190,6 +194,7 @@ def test_a_cutoff_goes_before_what_keeps_rows():
         RaDeREncoder().query_encoder(),
         RaDeREncoder().doc_encoder(),
         SafeQueries(),
+        ReasoningQuery("local:nowhere"),
         RaDeRIndex("x").vec_loader(),
     ):
         compiled = (RaDeRReranker() >> keeps % 3).compile()
@@ -292,11 +297,12 @@ from pyterrier_rader import *
 encoder, reranker = RaDeREncoder(task="biology"), RaDeRReranker(passage_length=128)
 judge = RankR1Reranker("local:nowhere", details=True) >> LLMRatingReranker("vllm:nowhere", num_results=3)
 judge = judge >> ICRReranker("organisation/nowhere", layers=[3, 5], num_results=3)
+reason = ReasoningQuery("vllm:nowhere", cache="replies") >> SafeQueries()
 long = IDCMReranker("nowhere") >> IDCMReranker("nowhere", snippets=False)
 dense, bm25 = encoder >> RaDeRIndex("nowhere").retriever(), Bm25Retriever("nowhere")
 pipeline = RaDeRFusion(dense, SafeQueries() >> bm25) % 100 >> TextLoader({}) >> CachedScores(reranker, "nowhere") % 10
 fused = ReciprocalRankFusion(dense, bm25)
-for whole in (pipeline.compile(), fused, encoder, encoder.text_scorer(), reranker, judge, long):
+for whole in (pipeline.compile(), fused, encoder, encoder.text_scorer(), reranker, judge, long, reason):
     repr(whole), str(whole), hash(whole), whole == whole
     pt.schematic.draw(whole)
     for columns in pt.inspect.transformer_inputs(whole):

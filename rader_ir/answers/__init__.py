@@ -1,19 +1,22 @@
-"""Reading what a language model wrote: the answer of a solution (`solutions`), and judgements about texts (`judgements`).
+"""Reading what a language model wrote: a solution's answer (`solutions`), judgements (`judgements`), reasoning (`chains`).
 
 What is not there is None, never a guess: who asked decides what an answer that cannot be read is worth.
 """
 
+from rader_ir.answers.chains import chain_of_thought, refuses
 from rader_ir.answers.judgements import label, permutation, rating, without_thoughts, yes_or_no
 from rader_ir.answers.solutions import WAYS, boxed, final_answer, last_number, stated
 
 __all__ = [
     "WAYS",
     "boxed",
+    "chain_of_thought",
     "final_answer",
     "label",
     "last_number",
     "permutation",
     "rating",
+    "refuses",
     "stated",
     "without_thoughts",
     "yes_or_no",

@@ -30,8 +30,8 @@ def add_lm(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return group
 
 
-def opened(args: argparse.Namespace):
-    """The model that the words of a call name, not entered yet.
+def opened(args: argparse.Namespace, **more):
+    """The model that the words of a call name, not entered yet; `more` is for `open_lm`.
 
     Raises:
         ValueError: an address of no known kind, a URL without a name, a key that the environment lacks.
@@ -40,7 +40,7 @@ def opened(args: argparse.Namespace):
 
     given = {"concurrency": args.concurrency, "prices": tuple(args.prices)}
     given |= {name: getattr(args, name) for name in ("timeout", "retries") if getattr(args, name) is not None}
-    return open_lm(args.lm, model=args.lm_model, api_key=_key(args.api_key_env), **given)
+    return open_lm(args.lm, model=args.lm_model, api_key=_key(args.api_key_env), **given, **more)
 
 
 async def look(lm) -> None:

@@ -5,6 +5,7 @@ process (`vllm`); `cache` puts a file of earlier replies before any of them. A f
 (`replies`), which is counted (`meter`); an exception is kept for what no retry can mend: no server there, a model that it lacks.
 """
 
+import os
 from pathlib import Path
 
 from rader_ir.lm.meter import Meter
@@ -20,6 +21,7 @@ __all__ = [
     "Sampling",
     "ScoresTokens",
     "TokenScores",
+    "api_key",
     "open_lm",
 ]
 
@@ -63,6 +65,19 @@ def open_lm(
     from rader_ir.lm.cache import Cached
 
     return Cached(lm, cache)
+
+
+def api_key(variable: str | None) -> str | None:
+    """The key that an environment variable holds; None where none is named.
+
+    Raises:
+        ValueError: the environment lacks it.
+    """
+    if variable is None:
+        return None
+    if not os.environ.get(variable):
+        raise ValueError(f"api_key_env {variable!r}: the environment has no such variable, or it is empty; export it")
+    return os.environ[variable]
 
 
 def _open(where, model, concurrency, prices, of_server):

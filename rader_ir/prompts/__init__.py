@@ -31,6 +31,7 @@ HOLES: dict[str, dict[str, tuple[str, ...]]] = {
         "general_query": ("question", "partial", "theorem"),
         "lexical_query": ("theorem",),
     },
+    "reasoning": {"reason": ("question",)},
     "rag": {"plain": ("question",), "with_documents": ("question", "documents")},
     "rank_r1": {"choose": ("query", "passages")},
     "rankgpt": {"order": ("query", "passages"), "choose": ("query", "passages")},

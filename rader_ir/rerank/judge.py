@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
-from rader_ir.lm import LOCAL, Failure, Reply, Sampling, open_lm
+from rader_ir.lm import LOCAL, Failure, Reply, Sampling, api_key, open_lm
 from rader_ir.lm.held import Held
 from rader_ir.lm.steady import Steady
 from rader_ir.neutral import neutral, pieces, shortened
@@ -114,7 +114,7 @@ class Judge:
             schema=prompt.schema,
         )
         self.width = concurrency or (_BATCH if isinstance(lm, str) and lm.startswith(LOCAL) else _WIDTH)
-        self._key = _key(api_key_env)
+        self._key = api_key(api_key_env)
         self._held = Held(self._opened)
 
     def _opened(self) -> Any:
@@ -294,11 +294,3 @@ class Question:
     def _judgement(self, answer: Any, text: str, *, failed: bool = False) -> Judgement:
         cut = sum(now != before for now, before in zip(self.passages, self.whole, strict=True))
         return Judgement(answer, text, self.asks, cut, failed, self.tokens_in, self.tokens_out)
-
-
-def _key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    if not os.environ.get(variable):
-        raise ValueError(f"api_key_env {variable!r}: the environment has no such variable, or it is empty; export it")
-    return os.environ[variable]
