@@ -21,6 +21,7 @@ VERBS = {
     "merge": "join the shards that several `rader index --shard` wrote",
     "search": "search a dense index with a file of queries",
     "bm25": "rank documents by BM25, without Java",
+    "reason": "make search queries of what a language model reasons about questions",
     "fuse": "fuse two or more runs",
     "rerank": "score the first documents of a run again with a model",
     "mine": "find hard negatives for training examples",
