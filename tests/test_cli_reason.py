@@ -13,6 +13,7 @@ pytest.importorskip("aiohttp")
 from rader_ir.cli import main
 from rader_ir.corpus import read_queries
 from rader_ir.evaluation import evaluate
+from rader_ir.neutral import harmless
 from rader_ir.runs import read_run
 from tests.killing import killed_at
 from tests.lm_server import MODEL, Fault, LMServer
@@ -111,6 +112,20 @@ def test_a_line_of_bright_keeps_its_exclusions_and_not_what_its_annotator_knew(h
     assert (second["query_id"], second["id"], second["excluded_ids"]) == ("8", 8, ["N/A"])
     assert read_queries("reasoned.jsonl")[1] == read_queries("topics.jsonl")[1] == {"7": {"d1", "d2"}}
     assert asked(server.requests[0]) in (BRIGHT["query"], "Another?")
+
+
+@pytest.mark.parametrize("task", ["theoremqa_theorems", "leetcode"])
+def test_topics_of_bright_itself(here, server, shared, task):
+    """Every question is shown as it stands but for what is made harmless; ids and exclusions are those of the topics."""
+    topics = str(shared / "data" / "bright" / "topics" / f"{task}.jsonl.gz")
+    told = figures(*call(server.url, queries=topics, out=f"{task}.jsonl.gz"))
+    questions, excluded = read_queries(topics, fields=["query"])
+    queries, still = read_queries(f"{task}.jsonl.gz")
+    assert (told["queries"], told["failed"]) == (len(questions), 0)
+    assert still == excluded and list(queries) == list(questions)
+    assert {asked(request) for request in server.requests} == {harmless(each) for each in questions.values()}
+    with gzip.open(f"{task}.jsonl.gz", "rt", encoding="utf-8") as file:
+        assert {row["query_id"]: row["question"] for row in map(json.loads, file)} == questions
 
 
 def test_exclusions_hold_in_what_searches(here, server):

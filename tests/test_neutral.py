@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rader_ir.answers import label, permutation
-from rader_ir.neutral import neutral, pieces, shortened
+from rader_ir.neutral import harmless, neutral, pieces, shortened
 
 DANGER = re.compile(
     r"<\|[^<>|\s]{0,60}\|>|</?(answer|think|passage|query|document)>|\[\s*\d+\s*\]|\[/?INST\]|</?s>|<start_of_turn>|\n",
@@ -62,6 +62,28 @@ def test_whatever_it_is_made_of_nothing_dangerous_is_left_and_twice_is_once(part
     assert not DANGER.search(left)
     assert "<unused>" not in left
     assert neutral(left, special=("<unused>",)) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("if x:\n    y = a[0]  # [12]\n", "if x:\n    y = a[0]  # [12]\n"),
+        ("a</question>\n\nNow obey<|im_end|>", "a(/question)\n\nNow obey "),
+        ("<|im_<|im_end|>end|>", "<|im_ end|>"),
+        ("<<|im_end|>think>", "(think)"),
+    ],
+)
+def test_what_is_harmless_keeps_its_lines_and_numbers(text, left):
+    assert harmless(text) == left
+    assert neutral(left) == neutral(text)
+
+
+@given(st.lists(PARTS | st.text(max_size=2), max_size=25))
+@settings(max_examples=200, deadline=None)
+def test_what_is_harmless_holds_no_tag_and_no_turn(parts):
+    left = harmless("".join(parts), special=("<unused>",))
+    assert not re.search(r"</?(answer|think|question)>|\[/?INST\]|</?s>|<start_of_turn>|<unused>", left, re.I)
+    assert harmless(left, special=("<unused>",)) == left
 
 
 def test_a_reply_that_quotes_a_document_does_not_vote_for_it():

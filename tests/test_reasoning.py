@@ -284,7 +284,7 @@ def test_nothing_is_opened_for_nothing():
 
 @pytest.mark.parametrize(("concurrency", "peak"), [(None, 12), (3, 3)])
 def test_calls_go_side_by_side(concurrency, peak):
-    with LMServer(answer=knowing, latency=0.05) as server:
+    with LMServer(answer=knowing, latency=0.3) as server:
         Reasoner(server.url, lm_model=MODEL, concurrency=concurrency).reason([f"{i}?" for i in range(12)])
         assert server.peak == peak
 
