@@ -115,6 +115,11 @@ class DeARReranker(Configured, CutsRanks, pt.Transformer):
         """Of the language model's last call, one `rader_ir.rerank.ranking.Statistics` for each query, by qid."""
         return self.stages()[-1].statistics if self.stage != "pointwise" else []
 
+    @property
+    def work(self) -> tuple[int, int] | None:
+        """Of the pointwise stage, as `RaDeRReranker.work`; (0, 0) without one."""
+        return self.stages()[0].work if self.stage != "listwise" else (0, 0)
+
     def unload(self) -> None:
         """Leave the models, for every transformer that shares them."""
         for stage in self.stages():

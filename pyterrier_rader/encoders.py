@@ -144,6 +144,11 @@ class RaDeREncoder(Configured, pt.Transformer):
         count."""
         return getattr(self.model(), "truncated", None)
 
+    @property
+    def work(self) -> tuple[int, int] | None:
+        """Texts read by the model so far, for all transformers that share it, and the tokens in them; None as `truncated`."""
+        return getattr(self.model(), "work", None)
+
     def unload(self) -> None:
         """Free the model, for every transformer that shares it; the next row loads it again."""
         self.model().unload()
@@ -296,6 +301,15 @@ class TextScorer(Configured, CutsRanks, pt.Transformer):
     def truncated(self) -> int | None:
         """How many texts the encoder's model has cut so far, see `RaDeREncoder.truncated`."""
         return self.encoder.truncated
+
+    @property
+    def work(self) -> tuple[int, int] | None:
+        """Texts that the encoder's model has read so far, and the tokens in them, see `RaDeREncoder.work`."""
+        return self.encoder.work
+
+    def unload(self) -> None:
+        """Free the encoder's model; the next row loads it again."""
+        self.encoder.unload()
 
     def subtransformers(self) -> dict:
         """None: the encoder is a model here, not a stage."""

@@ -113,6 +113,11 @@ class IDCMReranker(Configured, CutsRanks, pt.Transformer):
         """Queries and documents cut so far, by all transformers that share the model."""
         return self.model().truncated
 
+    @property
+    def work(self) -> tuple[int, int] | None:
+        """Windows that the strong model has read so far, and the tokens in them with their queries'; None as `truncated`."""
+        return getattr(self.model(), "work", None)
+
     def unload(self) -> None:
         """Free the models, for every transformer that shares them; the next row loads them again."""
         self.model().unload()

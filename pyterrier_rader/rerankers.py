@@ -104,6 +104,11 @@ class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
         count."""
         return getattr(self.model(), "truncated", None)
 
+    @property
+    def work(self) -> tuple[int, int] | None:
+        """Pairs read by the model so far, for all transformers that share it, and the tokens in them; None as `truncated`."""
+        return getattr(self.model(), "work", None)
+
     def unload(self) -> None:
         """Free the model, for every transformer that shares it; the next row loads it again."""
         self.model().unload()

@@ -107,6 +107,7 @@ class CrossEncoder(TextModel):
         if len(queries):
             with tqdm(total=len(queries), desc="rerank", unit="pair", disable=not self.verbose) as progress:
                 _score_part(loaded, queries, ids, scores, self._budget(loaded), progress.update)
+            self._note(ids)
         return scores
 
     def describe(self) -> dict:
@@ -130,6 +131,7 @@ class CrossEncoder(TextModel):
             for queries, ids in ahead(tokenised):
                 filled = scores[start : start + len(queries)]
                 budget = _score_part(loaded, queries, ids, filled, budget, progress.update)
+                self._note(ids)
                 start, truncated = start + len(queries), truncated + ids.truncated
         self._count(truncated, len(pairs), "pairs", max_length)
         return scores

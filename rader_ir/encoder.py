@@ -129,6 +129,7 @@ class Encoder(TextModel):
             for ids in ahead(self._tokens.texts(part, max_length) for part in parts):
                 filled = vectors[start : start + len(ids.rows)]
                 budget = self._encode_part(loaded, ids, filled, budget, progress.update)
+                self._note(ids)
                 start, truncated = start + len(ids.rows), truncated + ids.truncated
         self._count(truncated, len(unique), what, max_length)
         if len(unique) == len(texts):

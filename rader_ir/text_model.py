@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from rader_ir import loading
 from rader_ir.checkpoints import Checkpoint, find_checkpoint
-from rader_ir.tokens import TextTokens
+from rader_ir.tokens import Ids, TextTokens
 from rader_ir.weights import Files, fetch
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ class TextModel:
         self.device, self.dtype, self.batch_tokens = device, dtype, batch_tokens
         self.instruction, self.verbose = instruction, verbose
         self.truncated = 0  # distinct texts cut so far
+        self.work = (0, 0)  # texts or pairs read so far, each by a forward pass, and the tokens in them
         self._loaded: loading.Loaded | None = None
         self._tokens: TextTokens | None = None
 
@@ -115,6 +116,11 @@ class TextModel:
     def _budget(self, loaded: loading.Loaded) -> int:
         """Tokens per batch: what was asked for, or what keeps the device busy; a CPU is so by few, which stay in its cache."""
         return self.batch_tokens or (2048 if loaded.device.type == "cpu" else 16384)
+
+    def _note(self, ids: Ids) -> None:
+        """These are read now. What pairs of one query share counts for each of them, as language models count prompts."""
+        passes, tokens = self.work
+        self.work = (passes + len(ids.rows), tokens + int(ids.lengths.sum()))
 
     def _count(self, truncated: int, total: int, what: str, max_length: int) -> None:
         if truncated:

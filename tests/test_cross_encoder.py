@@ -48,6 +48,22 @@ def test_decoders_equal_plain_transformers_in_any_batch(reranker):
             assert np.abs(scores - np.array(right, dtype=np.float32)).max(initial=0) < 2e-5
 
 
+def test_pairs_and_their_tokens_are_counted(tiny_qwen2_reranker):
+    """Equal pairs are read once; of a pair every token counts, the query's in each of its pairs and the end token too."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_qwen2_reranker)
+    encoder = CrossEncoder(tiny_qwen2_reranker, max_length=50, batch_tokens=50)
+    assert encoder.work == (0, 0)
+    lengths = [
+        min(50, len(tokenizer(f"query: {query} document: {doc}")["input_ids"]) + 1)
+        for query, docs in zip(QUERIES, DOCS, strict=True)
+        for doc in dict.fromkeys(docs)
+    ]
+    assert len(lengths) == 6 + 2 and lengths.count(50) == 5
+    for times in (1, 2):
+        encoder.score(QUERIES, DOCS)
+        assert encoder.work == (times * len(lengths), times * sum(lengths))
+
+
 @pytest.mark.parametrize("form", ["{query}{document}", "{query} {document}", "query: {query} document: {document}"])
 def test_prefixes_are_shared_only_as_far_as_the_ids_agree(tiny_qwen2_reranker, form):
     """Where query and document run into one word, the tokenizer's merges cross the border and differ by document."""

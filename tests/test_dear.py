@@ -103,6 +103,7 @@ def test_stages_in_pyterrier():
     both = DeARReranker(WordJudge(), first=3, **options)(frame)
     one_by_one = DeARListwiseReranker(WordJudge(), first=3)(pointwise)
     assert both.equals(one_by_one)
+    assert DeARReranker(WordJudge(), stage="listwise").work == (0, 0)
     assert listwise.equals(DeARListwiseReranker(WordJudge(), first=3)(frame))
     assert set(pointwise["score"]) != set(both["score"])
     with pytest.raises(ValueError, match="stage 'first' is unknown"):

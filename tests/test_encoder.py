@@ -89,6 +89,19 @@ def test_truncation_keeps_the_end_and_is_counted(tiny_qwen2):
     assert np.abs(made - by_hand(tiny_qwen2, ["document: a", kept], form=None)).max() < 1e-5
 
 
+def test_texts_and_their_tokens_are_counted(tiny_qwen2):
+    """Equal texts are read once, the end token counts, and what was cut does not."""
+    encoder, tokenizer = (
+        Encoder(tiny_qwen2, max_doc_length=16, batch_tokens=20),
+        AutoTokenizer.from_pretrained(tiny_qwen2),
+    )
+    lengths = [min(16, len(tokenizer(f"document: {text}")["input_ids"]) + 1) for text in dict.fromkeys(TEXTS)]
+    encoder.encode_docs([*TEXTS, TEXTS[0]])
+    assert encoder.work == (len(lengths), sum(lengths))
+    encoder.encode_queries(["a"])
+    assert encoder.work == (len(lengths) + 1, sum(lengths) + len(tokenizer("query: a")["input_ids"]) + 1)
+
+
 def test_causal_whatever_the_configuration_says(tmp_path, caplog):
     folder = tiny.qwen2(tmp_path / "gte", is_causal=False)
     assert json.loads((folder / "config.json").read_text())["is_causal"] is False

@@ -231,6 +231,7 @@ def test_the_strong_model_reads_few_windows(folder):
     assert [len(reading.windows) for reading in readings] == [min(3, reading.total) for reading in readings]
     assert reranker.windows_read == sum(len(reading.windows) for reading in readings)
     assert reranker.windows_seen == sum(reading.total for reading in readings) > reranker.windows_read
+    assert reranker.work[0] == reranker.windows_read < reranker.work[1]
 
 
 def test_snippets_are_the_windows_texts_best_first(folder):

@@ -77,11 +77,12 @@ def test_texts_that_were_cut_are_counted(tiny_qwen2):
     """Of three documents one is longer than 16 tokens, and so is the query, which stands on three rows."""
     encoder = RaDeREncoder(tiny_qwen2, max_query_length=16, max_doc_length=16)
     scorer = encoder.text_scorer()
-    before = scorer.truncated
+    before, work = scorer.truncated, scorer.work
     rows = {"qid": ["1"] * 3, "query": ["long " * 40] * 3, "docno": list("abc"), "text": ["a", "b", "long " * 41]}
     scorer(pd.DataFrame(rows))
     assert scorer.truncated == encoder.truncated == before + 2
-    assert RaDeREncoder(WordEncoder()).truncated is None
+    assert scorer.work == encoder.work and scorer.work[0] - work[0] == 4
+    assert RaDeREncoder(WordEncoder()).truncated is RaDeREncoder(WordEncoder()).work is None
 
 
 def test_equal_texts_are_encoded_once():

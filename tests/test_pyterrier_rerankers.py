@@ -43,6 +43,18 @@ def test_pairs_that_were_cut_are_counted(tiny_qwen2_reranker):
     assert RaDeRReranker(WordOverlap()).truncated is None
 
 
+def test_pairs_that_were_read_are_counted(tiny_qwen2_reranker):
+    """Three documents for one query, of which two are equal."""
+    reranker = RaDeRReranker(tiny_qwen2_reranker, max_length=96)
+    before = reranker.work
+    rows = {"qid": ["1"] * 3, "query": ["odd"] * 3, "docno": list("abc"), "text": ["a", "b", "b"]}
+    reranker(pd.DataFrame(rows))
+    assert reranker.work[0] - before[0] == 2
+    read = reranker.model().model._tokens.pairs(["odd", "odd"], ["a", "b"], "", 96)
+    assert reranker.work[1] - before[1] == sum(map(len, read.rows))
+    assert RaDeRReranker(WordOverlap()).work is None
+
+
 def test_by_hand():
     """Words that each document shares with "odd cycle of a graph", counted by hand; ties by docno."""
     out = RaDeRReranker(WordOverlap())(results())

@@ -41,6 +41,11 @@ class BiEncoder:
         """Texts cut so far."""
         return self.model.truncated
 
+    @property
+    def work(self) -> tuple[int, int]:
+        """Texts read so far, and the tokens in them."""
+        return self.model.work
+
     def score(
         self,
         queries: Sequence[str],

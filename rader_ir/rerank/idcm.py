@@ -100,6 +100,11 @@ class IDCM:
         """Queries and documents cut so far."""
         return self._truncated
 
+    @property
+    def work(self) -> tuple[int, int]:
+        """Windows that the strong model has read so far, and the tokens in them with their queries'."""
+        return self.model.work
+
     def score(self, queries: Sequence[str], docs: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """One float32 array [len(docs[i])] per query, in the order given; higher is better."""
         return [np.array([one.score for one in found], dtype=np.float32) for found in self.read(queries, docs)]

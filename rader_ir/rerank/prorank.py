@@ -92,6 +92,11 @@ class ProRank:
         """Pairs cut so far."""
         return 0 if self._reader is None else self._reader.truncated
 
+    @property
+    def work(self) -> tuple[int, int]:
+        """Pairs read so far, and the tokens in them."""
+        return (0, 0) if self._reader is None else self._reader.work
+
     def score(self, queries: Sequence[str], docs: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """One float32 array [len(docs[i])] per query, in the order given; above 0 the model would rather say 1."""
         return self.reader.score(queries, docs)

@@ -42,6 +42,11 @@ class RaDeR:
         """Documents cut so far."""
         return self.model.truncated
 
+    @property
+    def work(self) -> tuple[int, int]:
+        """Pairs read so far, of which each passage makes one, and the tokens in them."""
+        return self.model.work
+
     def score(self, queries: Sequence[str], docs: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """One float32 array [len(docs[i])] per query, in the order given; higher is better."""
         if self.passage_length is None:
