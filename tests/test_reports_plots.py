@@ -7,7 +7,9 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from rader_ir.bright import TASKS
+from rader_ir.evaluation import bootstrap_interval
 from rader_ir.reports import plots
+from rader_ir.reports.costs import Cost
 
 NAMES = ["bm25", "_hidden", "50$ of a & b$", *(f"system {number}" for number in range(7))]
 
@@ -37,8 +39,6 @@ def test_bars_name_every_split_and_system(tmp_path):
 
 def test_bars_are_as_high_as_the_means(tmp_path, monkeypatch):
     """Of two systems with means .4375 and .21875 on one collection, and the whiskers of their bootstrap."""
-    from rader_ir.evaluation import bootstrap_interval
-
     figures = []
     monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
     plots.bars(results(["a", "b"], ["toy"]), "AP", tmp_path / "bars.png")
@@ -102,3 +102,93 @@ def test_nothing_in_common_is_refused(tmp_path):
     apart = {**results(["a"], ["toy"]), "b": results(["b"], ["other"])["b"]}
     with pytest.raises(ValueError, match="'b' and 'a' have no query of 'AP' in common"):
         plots.scatter(apart, "AP", "b", "a", tmp_path / "s.svg")
+
+
+def quality_and_cost() -> tuple[dict, dict]:
+    """Four rerankers and their first stage: means .3, and .2 .5 .4 .6 at 1, 10, 100 and 1,000 calls for a query."""
+    means = {"bm25": 0.3, "poor": 0.2, "quick": 0.5, "slow": 0.4, "best": 0.6}
+    values = {name: {"toy": {"AP": {"1": mean - 0.1, "2": mean + 0.1}}} for name, mean in means.items()}
+    calls = {"bm25": 0, "poor": 2, "quick": 20, "slow": 200, "best": 2000}
+    return values, {name: Cost(2, calls=count, seconds=None) for name, count in calls.items()}
+
+
+def drawn(monkeypatch, **options):
+    """The axes of a picture of quality and calls, and its figure."""
+    figures = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    values, costs = quality_and_cost()
+    plots.tradeoff(values, options.pop("costs", costs), "AP", "unused.png", by="calls", **options)
+    return figures[0].axes[0], figures[0]
+
+
+def dots_of(axes) -> list:
+    from matplotlib.collections import PathCollection
+
+    return [each for each in axes.collections if isinstance(each, PathCollection)]
+
+
+def places(dots) -> list[tuple[float, float]]:
+    return [tuple(dot.get_offsets()[0].tolist()) for dot in dots]
+
+
+def test_a_dot_stands_at_its_cost_and_its_mean_with_its_name(monkeypatch):
+    axes, _ = drawn(monkeypatch, baseline="bm25")
+    assert axes.get_xscale() == "log"
+    assert places(dots_of(axes)) == [(1.0, pytest.approx(0.2)), (10.0, 0.5), (100.0, pytest.approx(0.4)), (1000.0, 0.6)]
+    names = [text for text in axes.texts if text.get_text()]
+    assert sorted(text.get_text() for text in names) == ["best", "poor", "quick", "slow"]
+    assert {text.get_text(): text.xy for text in names}["quick"] == (10.0, 0.5)
+    boxes = [text.get_window_extent() for text in names]
+    assert not any(box.count_overlaps(boxes[:at]) for at, box in enumerate(boxes))
+    low, high = bootstrap_interval([0.4, 0.6])
+    whiskers = [each.get_segments()[0][:, 1].tolist() for each in axes.collections if hasattr(each, "get_segments")]
+    assert whiskers[1] == pytest.approx([low, high])
+    assert [line.get_label() for line in axes.lines if line.get_linestyle() == "--"] == ["bm25"]
+
+
+def test_names_of_dots_that_lie_on_each_other_do_not(monkeypatch):
+    """Nine systems of one cost and one mean: each name is written, none on another."""
+    values = {f"a system called {number}": quality_and_cost()[0]["quick"] for number in range(9)}
+    figures = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    plots.tradeoff(values, {name: Cost(2, calls=20) for name in values}, "AP", "unused.png", by="calls")
+    boxes = [text.get_window_extent() for text in figures[0].axes[0].texts if text.get_text()]
+    assert len(boxes) == 9 and not any(box.count_overlaps(boxes[:at]) for at, box in enumerate(boxes))
+
+
+@pytest.mark.parametrize(
+    ("options", "corners"),
+    [
+        ({"baseline": "bm25"}, [0.3, 0.5, 0.6, 0.6]),  # poor is below the first stage, slow below quick
+        ({}, [0.2, 0.5, 0.6, 0.6]),  # bm25, whose cost is 0, has no place on this scale
+        ({"baseline": "bm25", "simulated": {"best"}}, [0.3, 0.5, 0.5]),
+    ],
+)
+def test_the_line_joins_what_is_best_for_its_cost(monkeypatch, options, corners):
+    axes, _ = drawn(monkeypatch, **options)
+    (front,) = (line for line in axes.lines if line.get_drawstyle() == "steps-post")
+    assert front.get_ydata() == pytest.approx(corners)
+    assert front.get_xdata()[-1] == axes.get_xlim()[1]
+
+
+def test_simulated_models_are_hollow_and_unknown_costs_are_told(monkeypatch):
+    from matplotlib.colors import to_hex
+
+    _, costs = quality_and_cost()
+    axes, figure = drawn(monkeypatch, baseline="bm25", simulated={"slow"}, costs=costs | {"best": Cost(2, seconds=1.0)})
+    hollow = [dot for dot in dots_of(axes) if to_hex(dot.get_facecolor()[0]) == "#ffffff"]
+    assert len(dots_of(axes)) == 3 and places(hollow) == [(100.0, pytest.approx(0.4))]
+    assert axes.get_xlabel() == "calls per query (1 more of unknown cost)"
+    assert "simulated model" in {text.get_text() for legend in figure.legends for text in legend.get_texts()}
+
+
+def test_quality_and_cost_give_the_same_bytes_and_wrong_calls_are_refused(tmp_path):
+    values, costs = quality_and_cost()
+    for name in ("one.svg", "two.svg"):
+        plots.tradeoff(values, costs, "AP", tmp_path / name, by="calls", baseline="bm25")
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    assert {"best", "quick", "slow", "poor", "bm25", "calls per query"} <= set(words(tmp_path / "one.svg"))
+    with pytest.raises(ValueError, match="cost 'money' is unknown; choose 'seconds', 'calls', 'tokens'"):
+        plots.tradeoff(values, costs, "AP", tmp_path / "x.svg", by="money")
+    with pytest.raises(ValueError, match="no system but the baseline has a cost in seconds; nothing to draw"):
+        plots.tradeoff(values, costs, "AP", tmp_path / "x.svg", baseline="bm25")
