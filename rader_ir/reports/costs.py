@@ -43,10 +43,10 @@ class Cost:
         return Cost(*(None if None in pair else sum(pair) for pair in pairs))
 
     def per_query(self, kind: str) -> float | None:
-        """The mean of "calls", "tokens" (read and written), "tokens_in", "tokens_out" or "seconds"; None if it is not known."""
+        """The mean of "calls", "tokens" (read and written), "tokens_in", "tokens_out" or "seconds"; None if unknown."""
         parts = ("tokens_in", "tokens_out") if kind == "tokens" else (kind,)
         values = [getattr(self, name) for name in parts]
-        return None if None in values else sum(values) / self.queries
+        return None if None in values or not self.queries else sum(values) / self.queries
 
 
 def cost_table(
