@@ -19,9 +19,13 @@ from rader_ir.runs import read_qrels
 from tests.irds_home import lay_out
 
 ROOT = Path(__file__).parents[1]
-DATA_MAKERS = {"mini_data.py", "stacks_theorems.py"}  # programs, tested by test_mini_data.py
+PROGRAMS = {
+    "mini_data.py",
+    "stacks_theorems.py",
+    "compare_rerankers.py",
+}  # in test_mini_data.py, test_examples_compare.py
 EXAMPLES = sorted(
-    path for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".sh") and path.name not in DATA_MAKERS
+    path for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".sh") and path.name not in PROGRAMS
 )
 
 
