@@ -6,6 +6,8 @@ Its figures are counted again from outside: quality by ir_measures from the runs
 import json
 import os
 import random
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -281,9 +283,12 @@ def test_a_simulated_model_is_called_so_and_has_no_seconds(models, tmp_path):
         (["--simulated", *STRANGE], "BM25 finds none of the queries' words in the documents"),
     ],
 )
-def test_wrong_calls_are_told(options, words, tmp_path):
+def test_wrong_calls_are_told(options, words, tmp_path, monkeypatch):
     (tmp_path / "docs.tsv").write_text("d1\tcat\n")
     (tmp_path / "queries.tsv").write_text("q1\tdog\nq2\thorse\n")
     (tmp_path / "qrels.tsv").write_text("q1 0 d1 1\nq2 0 d1 1\n")
-    done = called(tmp_path, *options)
-    assert done.returncode == 1 and words in done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *options])
+    with pytest.raises(SystemExit, match=re.escape(words)):
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert not Path("comparison").exists()
