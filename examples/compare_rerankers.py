@@ -50,7 +50,7 @@ from rader_ir.reports.folder import write_tables
 from rader_ir.reports.plots import tradeoff
 from rader_ir.runs import read_qrels, write_run
 
-MEASURE, FIRST = "nDCG@10", "bm25"
+MEASURE, FIRST, SIMULATED = "nDCG@10", "bm25", " (simulated)"
 
 # Systems that ask a language model, from `lm` and its options; `rankgpt-pairs` only where it is named, for n * (n - 1) calls
 ASKING = {
@@ -206,8 +206,11 @@ def report(out: Path, runs: dict, costs: dict[str, Cost], qrels: dict, simulated
     told |= {"costs": {name: asdict(cost) for name, cost in costs.items()}}
     told |= {"comparisons": as_json(compared), "table": table.to_json()}
     drawn = [by for by in KINDS if any(cost.per_query(by) for name, cost in costs.items() if name != FIRST)]
+    plain = {name: name.removesuffix(SIMULATED) for name in runs}  # pictures have hollow dots for them
+    shown = ({plain[name]: found for name, found in each.items()} for each in (results, costs))
+    draw = partial(tradeoff, *shown, MEASURE, baseline=FIRST, simulated={plain[name] for name in simulated})
     for by, ending in product(drawn, ("png", "svg")):
-        tradeoff(results, costs, MEASURE, out / f"{by}.{ending}", by=by, baseline=FIRST, simulated=simulated)
+        draw(out / f"{by}.{ending}", by=by)
     write_tables(out, [table, comparison_table(compared, FIRST, MEASURE)], told, pictures=drawn)
     return table.text()
 
@@ -237,9 +240,9 @@ def main() -> None:
     (args.out / "runs").mkdir(parents=True, exist_ok=True)
     for name, reranker in systems.items():
         print(f"{name} ...", file=sys.stderr, flush=True)
-        label = f"{name} (simulated)" if is_simulated(reranker) else name
+        label = name + SIMULATED * is_simulated(reranker)
         simulated += [label] * is_simulated(reranker)
-        kept = args.out / "runs" / f"{label.replace(' (simulated)', '-simulated')}.json"
+        kept = args.out / "runs" / f"{name}{'-simulated' * is_simulated(reranker)}.json"
         runs[label], costs[label] = reranked(reranker, rows, kept, args.group)
         write_run(runs[label], kept.with_suffix(".trec"), tag=name)
     write_run(runs[FIRST], args.out / "runs" / f"{FIRST}.trec", tag=FIRST)

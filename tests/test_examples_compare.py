@@ -270,7 +270,9 @@ def test_a_simulated_model_is_called_so_and_has_no_seconds(models, tmp_path):
         assert cost["calls"] > 0 and cost["tokens_in"] > 0 and cost["malformed"] == 0
     assert report["costs"]["llm-rating (simulated)"]["calls"] == 24
     drawn = (tmp_path / "comparison" / "seconds.svg").read_text(encoding="utf-8")
-    assert "(4 more of unknown cost)" in drawn and ">rader</text>" in drawn
+    assert "(4 more of unknown cost)" in drawn and ">rader</text>" in drawn and ">llm-rating</text>" not in drawn
+    drawn = (tmp_path / "comparison" / "calls.svg").read_text(encoding="utf-8")
+    assert ">llm-rating</text>" in drawn and ">simulated model</text>" in drawn
 
 
 @pytest.mark.parametrize(

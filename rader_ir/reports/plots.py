@@ -242,11 +242,11 @@ def _name_dots(figure: Figure, axes, dots: Mapping[str, tuple[float, float]]) ->
         for far, (right, up) in ((far, side) for far in _FAR for side in _SIDES):
             text.set(ha={1: "left", -1: "right", 0: "center"}[right], va={1: "bottom", -1: "top", 0: "center"}[up])
             text.xyann = (far * right, far * up)
-            box = text.get_window_extent().padded(3)
+            box = text.get_window_extent()
             if inside.contains(*box.min) and inside.contains(*box.max) and not box.count_overlaps(taken):
                 break
-        taken.append(box)
-        if far > _FAR[1]:
+        taken.append(box.padded(3))  # fonts are a little wider in some kinds of file
+        if far > _FAR[0]:
             axes.annotate("", dots[name], text.xyann, textcoords="offset points", arrowprops=line).set_in_layout(False)
 
 
