@@ -68,7 +68,7 @@ class Shape:
 
 
 def options_of(shape: Shape, checkpoint: str):
-    """Options of all ways; no dropout, so that losses can be held against each other."""
+    """Options of all ways; no dropout and no sharp temperature: losses well above 0 that can be held against each other."""
     from rader_ir.train.settings import RetrieverOptions
 
     return RetrieverOptions(
@@ -76,6 +76,7 @@ def options_of(shape: Shape, checkpoint: str):
         batch_size=shape.batch_size,
         negatives=shape.negatives,
         piece_size=shape.piece_size,
+        temperature=0.1,
         max_steps=shape.steps,
         lora_dropout=0.0,
         dropout=0.0,
@@ -116,9 +117,9 @@ class Ours:
         self.go.release()
         self.waits.acquire()
 
-    def losses(self) -> list[float]:
-        """Of the steps done, as the log has them: means over ten."""
-        return [line["loss"] for line in self.trainer.state.log_history if "loss" in line]
+    def losses(self) -> dict[int, float]:
+        """As the log has them: by its last step, the mean over the steps since the line before."""
+        return {line["step"]: line["loss"] for line in self.trainer.state.log_history if "loss" in line}
 
 
 class Loop:
@@ -194,9 +195,9 @@ class Loop:
         self.schedule.step()
         self.optimizer.zero_grad()
 
-    def losses(self) -> list[float]:
-        """Of the steps done, means over ten."""
-        return [sum(self.seen[i : i + 10]) / 10 for i in range(0, len(self.seen) - 9, 10)]
+    def losses(self, ends: Sequence[int]) -> list[float]:
+        """Means over the steps up to each of `ends`, from the one before."""
+        return [sum(self.seen[start:end]) / (end - start) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 class CachedLoop(Loop):
@@ -241,10 +242,10 @@ def measure_shape(shape: Shape, peers: dict[str, Callable], checkpoint: str, rou
         others = {name: make(shape, checkpoint, examples) for name, make in peers.items()}
         seconds = take_turns({"ours": ours, **others}, rounds, clock(1), warm=10 - rounds % 10)
         for name, other in others.items():
-            mine, theirs = ours.losses(), other.losses()
-            far = max(abs(a - b) / b for a, b in zip(mine, theirs, strict=False))
+            mine = {step: loss for step, loss in ours.losses().items() if step <= len(other.seen)}
+            far = max(abs(a - b) / b for a, b in zip(mine.values(), other.losses(list(mine)), strict=True))
             ratio = seconds[name] / seconds["ours"]
-            told = f"losses over {10 * min(len(mine), len(theirs))} steps differ by {far:.0e} at most"
+            told = f"losses of {max(mine)} steps, about {mine[max(mine)]:.2g}, differ by {far:.0e} of them at most"
             yield Row(shape.title, seconds["ours"], seconds[name], name, ratio, goals.get(name), told, None, 1)
 
 
