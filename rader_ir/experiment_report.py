@@ -5,20 +5,18 @@ are, each has its own folder. Wins and losses are shown with the texts of questi
 """
 
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from rader_ir import bright
-from rader_ir.collection import Collection
 from rader_ir.evaluation import Results
 from rader_ir.experiment import Outcome
 from rader_ir.reports import write
 from rader_ir.reports.averages import heading, mean
+from rader_ir.reports.inputs import shown_documents, texts_of
 from rader_ir.reports.layout import Table
-from rader_ir.runs import Run, cut, read_run
+from rader_ir.runs import cut, read_run
 
 _PLACES = 100  # of a list, among which wins and losses tell the relevant ones
-_SHOWN, _LETTERS = 10, 2000  # documents of a list whose texts are kept, and how much of each
 
 
 @dataclass(frozen=True)
@@ -173,16 +171,11 @@ def _texts(outcome: Outcome, names: list[str]) -> dict:
         "queries": {name: collection.queries for name, collection in collections.items()},
         "qrels": {name: collection.qrels for name, collection in collections.items()},
         "documents": {
-            name: _shown(collection, [by_name[name] for by_name in runs.values()])
+            name: texts_of(
+                shown_documents(collection.qrels, [by_name[name] for by_name in runs.values()]), collection.documents()
+            )
             for name, collection in collections.items()
             if collection.documents is not None
         },
         "runs": runs,
     }
-
-
-def _shown(collection: Collection, runs: list[Run]) -> dict[str, str]:
-    """{doc_id: text} of relevant documents and of the first of each list."""
-    wanted = {doc_id for judged in collection.qrels.values() for doc_id, grade in judged.items() if grade > 0}
-    wanted |= {doc_id for run in runs for scores in run.values() for doc_id in islice(scores, _SHOWN)}
-    return {doc_id: text[:_LETTERS] for doc_id, text in collection.documents() if doc_id in wanted}

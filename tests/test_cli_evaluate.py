@@ -72,6 +72,53 @@ def test_excluded_documents_leave_the_lists(capsys):
     assert "1 excluded document taken out of the lists" in capsys.readouterr().out
 
 
+def test_texts_of_some_queries_and_documents_are_told_of(capsys):
+    """Of q1 to q3 one has a text; the relevant and first documents are a, b and c, of which the file has two."""
+    pytest.importorskip("matplotlib")
+    Path("queries.jsonl").write_text('{"id": "q2", "query": "why?", "excluded_ids": ["c"]}\n')
+    Path("docs.tsv").write_text("a\tone\nb\ttwo\nz\tlast\n")
+    words = ["qrels.tsv", "dense.trec", "--queries", "queries.jsonl", "--docs", "docs.tsv", "--json", "f.json"]
+    assert rader(*words, "--baseline", "bm25.trec", "--test", "randomisation", "--out", "report") == 0
+    notes = json.loads(Path("f.json").read_text())["notes"]
+    assert "1 of 3 judged queries are in queries.jsonl." in notes
+    assert "2 of 3 relevant and first documents are in docs.tsv." in notes
+    assert "1 of 3 judged queries are in queries.jsonl." in capsys.readouterr().out
+    shown = Path("report/wins_losses.md").read_text()
+    won = shown.partition("### query `q2`")[2].partition("## Losses")[0]
+    assert "> why?" in won and "1. `b` two" in won and "1. **relevant** `a` one" in won
+    assert "`c`" not in won, "q2 excludes it"
+
+
+def test_folders_of_texts_tell_of_collections_that_they_lack():
+    for name in ("qrels", "dense", "queries"):
+        Path(name).mkdir()
+    for task in ("pony", "aops"):
+        Path(f"qrels/{task}.tsv").write_text(QRELS)
+        Path(f"dense/{task}.trec").write_text(BM25)
+    Path("queries/pony.tsv").write_text("q1\thow?\nq2\twhy?\nq3\twho?\n")
+    assert rader("qrels", "dense", "--measures", "RR", "--queries", "queries", "--json", "f.json") == 0
+    assert json.loads(Path("f.json").read_text())["notes"] == ["1 of 2 judged collections are in queries."]
+
+
+@pytest.mark.parametrize("flag", ["--queries", "--docs", "folder"])
+def test_texts_that_belong_to_others_are_refused(capsys, flag):
+    pytest.importorskip("matplotlib")
+    Path("texts.jsonl").write_text('{"id": "s1", "text": "of another set", "excluded_ids": ["a"]}\n')
+    words = ["--baseline", "bm25.trec", "--test", "randomisation", "--out", "report", "--json", "f.json"]
+    if flag == "folder":
+        Path("texts").mkdir()
+        Path("texts.jsonl").rename("texts/other.jsonl")
+    given = ("--queries", "texts") if flag == "folder" else (flag, "texts.jsonl")
+    assert rader("qrels.tsv", "dense.trec", *words, *given) == 2
+    out, err = capsys.readouterr()
+    what = {
+        "--queries": "texts.jsonl has none of the 3 judged queries ('q1', 'q2', 'q3'), but 's1'; give what",
+        "--docs": "texts.jsonl has none of the 3 relevant and first documents ('a', 'b', 'c'); give what",
+        "folder": "texts has none of the 1 judged collections ('qrels'), but 'other'; give what",
+    }
+    assert what[flag] in err and err.count("\n") == 1 and out == "" and not Path("report").exists()
+
+
 def test_folders_give_a_table_over_collections(capsys):
     for name in ("qrels", "dense"):
         Path(name).mkdir()

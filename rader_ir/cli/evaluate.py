@@ -15,8 +15,18 @@ from rader_ir.files import replacing
 from rader_ir.measures import parsed
 from rader_ir.reports.averages import AVERAGES
 from rader_ir.reports.folder import main_tables, write
-from rader_ir.reports.inputs import files_of, measured, read_collections, read_runs, unjudged
+from rader_ir.reports.inputs import (
+    files_of,
+    lacking,
+    measured,
+    read_collections,
+    read_runs,
+    shown_documents,
+    texts_of,
+    unjudged,
+)
 from rader_ir.reports.labels import labelled
+from rader_ir.runs import without
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,9 +65,15 @@ def run(args: argparse.Namespace) -> dict:
     qrels = read_collections(args.qrels)
     paths, baseline = labelled(args.runs, args.baseline)
     runs = {label: read_runs(path, qrels) for label, path in paths.items()}
-    queries, excluded = _queries(args, qrels)
+    queries, excluded, told = _queries(args, qrels)
     results, notes = measured(runs, qrels, wanted, excluded=excluded)
+    kept = {
+        label: {name: without(run, excluded.get(name, {})) for name, run in found.items()}
+        for label, found in runs.items()
+    }
+    documents, more = _documents(args, qrels, kept)
     notes += [f"{label}: {remark}." for label, path in paths.items() for remark in unjudged(path, qrels)]
+    notes += [f"{remark}." for remark in told + more]
     chosen = {name: getattr(args, name) for name in ("average", "confidence", "seed")} | compared
     measures = list(dict.fromkeys(m for each in results.values() for values in each.values() for m in values))
     tables = main_tables(results, measures, baseline=baseline, notes=notes, **chosen)
@@ -66,33 +82,44 @@ def run(args: argparse.Namespace) -> dict:
         with replacing(args.latex) as file:
             file.write("\n\n".join(table.latex() for table in tables) + "\n")
     if args.out:
-        given = {"queries": queries, "documents": _documents(args, qrels), "runs": runs, "qrels": qrels}
+        given = {"queries": queries, "documents": documents, "runs": kept, "qrels": qrels}
         write(results, args.out, measures=measures, baseline=baseline, notes=notes, **given, **chosen)
     return _figures(args, qrels, results, notes, tables)
 
 
-def _queries(args: argparse.Namespace, qrels: dict) -> tuple[dict, dict]:
-    """{collection: {query_id: text}} and {collection: {query_id: excluded doc_ids}}."""
-    read = {
-        name: read_queries(source, fields=args.query_fields) for name, source in _sources(args.queries, qrels).items()
-    }
-    return {name: texts for name, (texts, _) in read.items()}, {name: dropped for name, (_, dropped) in read.items()}
+def _queries(args: argparse.Namespace, qrels: dict) -> tuple[dict, dict, list[str]]:
+    """{collection: {query_id: text}}, {collection: {query_id: excluded doc_ids}}, and what to say of queries without text."""
+    texts, excluded = {}, {}
+    sources, notes = _sources(args.queries, qrels)
+    for name, source in sources.items():
+        texts[name], excluded[name] = read_queries(source, fields=args.query_fields)
+        notes += lacking(qrels[name], texts[name], source, "judged queries")
+    return texts, excluded, notes
 
 
-def _documents(args: argparse.Namespace, qrels: dict) -> dict:
-    """{collection: function that opens its documents}."""
-    sources = _sources(args.docs, qrels)
-    return {name: lambda source=source: read_documents(source, fields=args.fields) for name, source in sources.items()}
+def _documents(args: argparse.Namespace, qrels: dict, runs: dict) -> tuple[dict, list[str]]:
+    """{collection: {doc_id: text}} of what wins and losses may show, and what to say of documents without text."""
+    if not (args.out and args.baseline):
+        return {}, []  # nothing would show them
+    texts = {}
+    sources, notes = _sources(args.docs, qrels)
+    for name, source in sources.items():
+        shown = shown_documents(qrels[name], [run[name] for run in runs.values() if name in run])
+        texts[name] = texts_of(shown, read_documents(source, fields=args.fields))
+        notes += lacking(shown, texts[name], source, "relevant and first documents")
+    return texts, notes
 
 
-def _sources(path: str | None, qrels: dict) -> dict:
+def _sources(path: str | None, qrels: dict) -> tuple[dict, list[str]]:
+    """{collection: source of its texts}, and what to say of collections that a folder lacks."""
     if path is None:
-        return {}
+        return {}, []
     if not os.path.isdir(path):
         if len(qrels) > 1:
             raise ValueError(f"{path} is no folder, as the judgements are; give a folder with a file for each of them")
-        return dict.fromkeys(qrels, path)
-    return {name: file for name, file in files_of(path).items() if name in qrels}
+        return dict.fromkeys(qrels, path), []
+    files = files_of(path)
+    return {name: files[name] for name in qrels if name in files}, lacking(qrels, files, path, "judged collections")
 
 
 def _figures(args: argparse.Namespace, qrels: dict, results: dict, notes: list[str], tables: list) -> dict:

@@ -4,13 +4,14 @@ A folder of judgements such as `qrels/pony.tsv`, `qrels/aops.tsv` goes with fold
 what stands before the first known ending is the collection's name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from rader_ir.evaluation import Results, per_query, remarks
 from rader_ir.reports.averages import heading, in_order
-from rader_ir.runs import RUN_ENDINGS, Qrels, Run, read_qrels, read_run, without
+from rader_ir.runs import RUN_ENDINGS, Qrels, Run, ranked, read_qrels, read_run, some, without
 
+_SHOWN, _LETTERS = 10, 2000  # documents of a list whose texts are kept, and how much of each
 ENDINGS = (*RUN_ENDINGS, ".jsonl", ".tsv", ".qrels")  # .gz may follow
 
 
@@ -78,6 +79,37 @@ def unjudged(path: str | Path, qrels: Mapping[str, Qrels]) -> list[str]:
         return []
     told = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
     return [f"{len(lacking)} file{'s' if len(lacking) > 1 else ''} without judgements, left out ({told})"]
+
+
+def lacking(needed: Collection[str], there: Collection[str], source: str | Path, what: str) -> list[str]:
+    """What to say of texts of which some are not where they should be; nothing where all are.
+
+    >>> lacking(["q1", "q2"], {"q1": "Why?"}, "queries.tsv", "judged queries")
+    ['1 of 2 judged queries are in queries.tsv']
+
+    Raises:
+        ValueError: none is.
+    """
+    found = sum(name in there for name in needed)
+    if needed and not found:
+        other = f", but {some(there)}" if there else ""
+        raise ValueError(
+            f"{source} has none of the {len(needed)} {what} ({some(needed)}){other}; give what belongs to these judgements"
+        )
+    return [] if found == len(needed) else [f"{found} of {len(needed)} {what} are in {source}"]
+
+
+def shown_documents(qrels: Qrels, runs: Iterable[Run]) -> set[str]:
+    """The documents whose texts wins and losses may show: the relevant ones, and the first of each judged query's lists."""
+    shown = {doc_id for judged in qrels.values() for doc_id, grade in judged.items() if grade > 0}
+    for run in runs:
+        shown.update(doc_id for query_id in qrels for doc_id, _ in ranked(run.get(query_id, {}), _SHOWN))
+    return shown
+
+
+def texts_of(wanted: Collection[str], documents: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """{doc_id: text} of the documents that are wanted, each cut to what wins and losses show."""
+    return {doc_id: text[:_LETTERS] for doc_id, text in documents if doc_id in wanted}
 
 
 def measured(
