@@ -97,6 +97,27 @@ def test_reciprocal_rank_by_hand(files):
     assert found[0][2] == pytest.approx(3 / 62)
 
 
+def test_runs_of_other_queries_are_refused_and_missing_ones_told(files, capsys):
+    """one.trec has q1 of q1 and q2; none of x1, which shares nothing with the two others."""
+    Path("one.trec").write_text("q1 Q0 a 1 3.0 x\n")
+    Path("other.trec").write_text("x1 Q0 a 1 3.0 x\n")
+    assert rader("fuse dense.trec one.trec --out f.trec --json f.json") == 0
+    assert "rader fuse: one.trec lacks 1 of the 2 queries of all runs\n" in capsys.readouterr().err
+    assert json.loads(Path("f.json").read_text())["notes"] == ["one.trec lacks 1 of the 2 queries of all runs"]
+    for method, runs in {"interpolate": "dense.trec", "rrf": "dense.trec bm25.trec"}.items():
+        assert rader(f"fuse other.trec {runs} --out g.trec --method {method}") == 2
+        error = capsys.readouterr().err
+        assert "other.trec has no query in common with the other runs: 'x1' in it, 'q1', 'q2' in them" in error
+        assert error.count("\n") == 1 and not Path("g.trec").exists()
+
+
+def test_ratings_that_come_second_are_refused(files, capsys):
+    Path("rated.trec").write_text("q1 Q0 a 1 0.6 x\nq1 Q0 b 2 -1 x\nq2 Q0 a 1 1 x\n")
+    assert rader("fuse rated.trec dense.trec --setting bright-rating --out f.trec") == 0
+    assert rader("fuse dense.trec rated.trec --setting bright-rating --out g.trec") == 2
+    assert "rated.trec holds ratings, which bright-rating takes first; swap the two runs" in capsys.readouterr().err
+
+
 def test_evaluate_prints_means_with_intervals_and_writes_them(files, capsys):
     """q1: b stands second, RR 1/2; q2: a stands first, RR 1: mean .75. bm25 finds q2's answer nowhere: .25."""
     assert (

@@ -6,13 +6,15 @@ the interpolation behind a published figure.
 """
 
 import argparse
+import sys
 
 from rader_ir.cli import options
 from rader_ir.fusion import MISSING, NORMALISATIONS, PUBLISHED, interpolate, reciprocal_rank
-from rader_ir.runs import Run, read_run, write_run
+from rader_ir.runs import Run, read_run, some, write_run
 
 METHODS = ("interpolate", "rrf")
 OPTIONS = ("alpha", "normalise", "over", "missing")  # of `interpolate`, which knows their defaults
+RATINGS = {rating / 5 for rating in range(6)} | {-1.0}  # of a language model, as `--setting bright-rating` takes them
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +37,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict:
     """Fuses and writes."""
     runs = [read_run(path) for path in args.runs]
+    notes = _lacking(runs, args.runs)
     fused = _fuse(runs, args)
+    for note in notes:
+        print(f"rader fuse: {note}", file=sys.stderr)
     write_run(fused, args.out, tag=args.method, depth=args.depth)
-    return {"queries": len(fused), "rows": sum(map(len, fused.values())), "out": args.out}
+    return {"queries": len(fused), "rows": sum(map(len, fused.values())), "out": args.out, "notes": notes}
+
+
+def _lacking(runs: list[Run], paths: list[str]) -> list[str]:
+    """What to say of queries that a run lacks; a run that has none of the others' is refused."""
+    notes = []
+    for at, (run, path) in enumerate(zip(runs, paths, strict=True)):
+        others = {query_id for other in runs[:at] + runs[at + 1 :] for query_id in other}
+        if others.isdisjoint(run) and len(runs) > 1:
+            raise ValueError(
+                f"{path} has no query in common with the other runs: {some(run)} in it, {some(others)} in them; "
+                "give runs of the same queries"
+            )
+        if missing := len(others - run.keys()):
+            notes.append(f"{path} lacks {missing} of the {len(others | run.keys())} queries of all runs")
+    return notes
 
 
 def _fuse(runs: list[Run], args: argparse.Namespace) -> Run:
@@ -54,4 +74,10 @@ def _fuse(runs: list[Run], args: argparse.Namespace) -> Run:
         raise ValueError(
             f"--setting {args.setting} fixes {', '.join(chosen)} too; leave --{' and --'.join(chosen)} out"
         )
+    if args.setting == "bright-rating" and _are_ratings(runs[1]) and not _are_ratings(runs[0]):
+        raise ValueError(f"{args.runs[1]} holds ratings, which {args.setting} takes first; swap the two runs")
     return interpolate(*runs, **(PUBLISHED[args.setting] if args.setting else {**chosen, "depth": args.depth}))
+
+
+def _are_ratings(run: Run) -> bool:
+    return all(score in RATINGS for scores in run.values() for score in scores.values())
