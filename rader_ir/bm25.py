@@ -3,6 +3,7 @@
 bm25s (Lù 2024, arXiv:2407.03618) computes the weight of every term in every document once; a query sums those of its
 terms. `lucene` counts a term as often as the query repeats it, as Lucene does; `bright` weights the query like a
 document, as BRIGHT's BM25 (arXiv:2407.12883) does by gensim's LuceneBM25Model: rare terms of a long query then decide.
+Lengths of documents are exact here, where Lucene keeps them in one byte: scores and ties differ a little from Lucene's own.
 """
 
 import json

@@ -18,7 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Documents, queries and the weighting."""
     parser.add_argument("documents", metavar="DOCS", help=options.TEXTS)
     parser.add_argument("queries", metavar="QUERIES", help=options.TEXTS)
-    parser.add_argument("--variant", choices=VARIANTS, default="lucene", help="default: %(default)s")
+    parser.add_argument(
+        "--variant",
+        choices=VARIANTS,
+        default="lucene",
+        help="default: %(default)s, with exact lengths of documents where Lucene rounds them to a byte",
+    )
     parser.add_argument("--k1", type=float, default=0.9, help="saturation of term frequency (default %(default)s)")
     parser.add_argument("--b", type=float, default=0.4, help="weight of document length (default %(default)s)")
     options.add_blank_ids(parser)

@@ -17,8 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="[LABEL=]NAME",
-        help="bm25, bm25-bright, dense:CHECKPOINT, hybrid:CHECKPOINT, rerank:SYSTEM:CHECKPOINT (SYSTEM is rader, "
-        "biencoder or icr), run:FOLDER with files TASK.trec, .run, .txt or .json (.gz too); a CHECKPOINT may end in @REVISION",
+        help="bm25 (Lucene's, but with exact lengths of documents where Lucene rounds them to a byte), bm25-bright, "
+        "dense:CHECKPOINT, hybrid:CHECKPOINT, rerank:SYSTEM:CHECKPOINT (SYSTEM is rader, biencoder or icr), "
+        "run:FOLDER with files TASK.trec, .run, .txt or .json (.gz too); a CHECKPOINT may end in @REVISION",
     )
     group.add_argument(
         "--first", default=FIRST, metavar="NAME", help="what rerankers rerank: a name or a LABEL (default: %(default)s)"
