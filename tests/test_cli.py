@@ -66,6 +66,16 @@ print(*sorted(sys.modules))
     assert not {"torch", "transformers", "faiss", "bm25s", "pandas"} & set(done.stdout.rsplit("\n", 2)[1].split())
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_fills_every_placeholder(verb):
+    """--test of the verbs that compare names its own default."""
+    told = " ".join(parser_of(verb).format_help().split())
+    assert "{}" not in told and "%(" not in told
+    if verb in ("evaluate", "bright", "bench"):
+        assert "paired test, with --baseline (default: t)" in told
+        assert "for many comparisons, with --baseline (default: holm)" in told
+
+
 def test_flags_mean_the_same_in_every_verb():
     meanings = {}
     for verb in VERBS:

@@ -119,7 +119,7 @@ def add_comparison(group, *, baseline: str) -> None:
     from rader_ir.significance import CORRECTIONS, TESTS  # here, since it opens numpy
 
     group.add_argument("--baseline", metavar=baseline, help=f"compare the others with this {baseline.lower()}")
-    with_it = "with --baseline (default: {{}})"
+    with_it = "with --baseline (default: {})"
     group.add_argument("--test", choices=list(TESTS), help=f"paired test, {with_it.format(TEST)}")
     group.add_argument(
         "--correction", choices=list(CORRECTIONS), help=f"for many comparisons, {with_it.format(CORRECTION)}"
