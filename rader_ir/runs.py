@@ -180,7 +180,9 @@ def _fields(line: str, row: re.Pattern, names: str, where: str) -> tuple[str, ..
         return parted
     match = row.fullmatch(line)
     if match is None:
-        raise ValueError(f"{where}: {line[:80]!r} is not a row; expected {names!r}, parted by blanks or tabs")
+        beir = names == _QRELS_FIELDS and len(line.split()) == 3
+        hint = f"; BEIR's rows of three need their header before them, {'<TAB>'.join(_BEIR_HEADER)}" if beir else ""
+        raise ValueError(f"{where}: {line[:80]!r} is not a row; expected {names!r}, parted by blanks or tabs{hint}")
     return match.groups()
 
 

@@ -135,6 +135,14 @@ def test_real_document_ids_with_blanks_survive(shared, tmp_path):
     assert read_run(tmp_path / "run.trec") == run
 
 
+@pytest.mark.parametrize("row", ["q1\td1\t1", "q1 d1 1"])
+def test_beirs_judgements_without_their_header_are_refused_by_its_name(tmp_path, row):
+    path = tmp_path / "qrels.tsv"
+    path.write_text(f"{row}\n")
+    with pytest.raises(ValueError, match="BEIR's rows of three need their header before them, query-id<TAB>corpus-id"):
+        read_qrels(path)
+
+
 def test_beirs_judgements_are_read(tmp_path):
     path = tmp_path / "test.tsv"
     path.write_text("query-id\tcorpus-id\tscore\nq1\td 1\t1\nq1\td2\t0\n")
