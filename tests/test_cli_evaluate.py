@@ -100,6 +100,19 @@ def test_folders_of_texts_tell_of_collections_that_they_lack():
     assert json.loads(Path("f.json").read_text())["notes"] == ["1 of 2 judged collections are in queries."]
 
 
+def test_judged_collections_without_a_run_are_told(capsys):
+    for name in ("qrels", "dense"):
+        Path(name).mkdir()
+    for task in ("pony", "aops", "biology", "other"):
+        Path(f"qrels/{task}.tsv").write_text(QRELS)
+    for task in ("pony", "aops"):
+        Path(f"dense/{task}.trec").write_text(BM25)
+    assert rader("qrels", "dense", "--measures", "RR", "--json", "f.json") == 0
+    sentence = "2 of 4 judged collections have no run and are left out (Bio., other)."
+    assert sentence in capsys.readouterr().out
+    assert json.loads(Path("f.json").read_text())["notes"] == [sentence]
+
+
 @pytest.mark.parametrize("flag", ["--queries", "--docs", "folder"])
 def test_texts_that_belong_to_others_are_refused(capsys, flag):
     pytest.importorskip("matplotlib")
@@ -157,6 +170,24 @@ def test_ids_with_blanks(capsys):
     Path("run.trec").write_text("q1 Q0 c 1 2.0 x\nq1 Q0 a b 2 1.0 x\n")
     assert rader("qrels.tsv", "run.trec", "--measures", "RR") == 0
     assert "0.5000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("folders", [False, True])
+def test_a_baseline_alone_is_not_said_to_be_tested(capsys, folders):
+    pytest.importorskip("matplotlib")
+    qrels, run = "qrels.tsv", "bm25.trec"
+    if folders:
+        for name, content in {"q": QRELS, "bm25": BM25}.items():
+            Path(name).mkdir()
+            for task in ("pony", "aops"):
+                Path(f"{name}/{task}.{'tsv' if name == 'q' else 'trec'}").write_text(content)
+        qrels, run = "q", "bm25"
+    assert rader(qrels, run, "--baseline", run, "--test", "randomisation", "--out", "report") == 0
+    report = capsys.readouterr().out + Path("report/report.txt").read_text() + Path("report/report.tex").read_text()
+    assert "bootstrap" in report
+    for word in ("Holm", "randomisation", "differences", "0 comparisons"):
+        assert word not in report
+    assert not Path("report/wins_losses.md").exists()
 
 
 BAD = {

@@ -24,6 +24,7 @@ from rader_ir.reports.inputs import (
     shown_documents,
     texts_of,
     unjudged,
+    without_runs,
 )
 from rader_ir.reports.labels import labelled
 from rader_ir.runs import without
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> dict:
     }
     documents, more = _documents(args, qrels, kept)
     notes += [f"{label}: {remark}." for label, path in paths.items() for remark in unjudged(path, qrels)]
-    notes += [f"{remark}." for remark in told + more]
+    notes += [f"{remark}." for remark in without_runs(runs, qrels) + told + more]
     chosen = {name: getattr(args, name) for name in ("average", "confidence", "seed")} | compared
     measures = list(dict.fromkeys(m for each in results.values() for values in each.values() for m in values))
     tables = main_tables(results, measures, baseline=baseline, notes=notes, **chosen)

@@ -76,7 +76,7 @@ def write(
     tables = main_tables(results, measures, baseline=baseline, notes=notes, **options)
     compared = {name: compare(results, baseline, name, **options) for name in measures} if baseline is not None else {}
     made = {name: options[name] for name in ("test", "correction", "confidence", "seed")}
-    others = [comparison_table(each, baseline, name, **made) for name, each in compared.items()]
+    others = [comparison_table(each, baseline, name, **made) for name, each in compared.items() if each]
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     told = {"measured": measured or {}, "baseline": baseline, **options, "tables": [each.to_json() for each in tables]}

@@ -81,6 +81,14 @@ def unjudged(path: str | Path, qrels: Mapping[str, Qrels]) -> list[str]:
     return [f"{len(lacking)} file{'s' if len(lacking) > 1 else ''} without judgements, left out ({told})"]
 
 
+def without_runs(runs: Mapping[str, Mapping[str, Run]], qrels: Mapping[str, Qrels]) -> list[str]:
+    """What to say of judged collections that no system has a run for, and that no figure counts therefore."""
+    absent = [heading(name) for name in qrels if not any(name in found for found in runs.values())]
+    if not absent:
+        return []
+    return [f"{len(absent)} of {len(qrels)} judged collections have no run and are left out ({', '.join(absent)})"]
+
+
 def lacking(needed: Collection[str], there: Collection[str], source: str | Path, what: str) -> list[str]:
     """What to say of texts of which some are not where they should be; nothing where all are.
 

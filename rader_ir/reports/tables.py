@@ -53,18 +53,18 @@ def results_table(
         raise ValueError(f"columns {names} are none or not all among the results' {collections_of(results)}")
     shown = {system: {name: found[name] for name in names if name in found} for system, found in results.items()}
     cells = {system: _row(found, measure, names, average, confidence, seed) for system, found in shown.items()}
-    all_notes = _partial(cells, names)
+    marks = []
     if baseline is not None:
         options = {"average": average, "test": test, "correction": correction, "seed": seed}
-        all_notes.append(_mark(cells, shown, baseline, measure, **options))
+        marks = _mark(cells, shown, baseline, measure, **options)
     headings = [columns[name] if isinstance(columns, Mapping) else heading(name) for name in names]
     whole = [*names, AVERAGE] if len(names) > 1 else names
     rows = [(system, *(row.get(name) for name in whole)) for system, row in cells.items()]
     title = measure + (f", {average} average over {len(names)} collections" if len(names) > 1 else f" on {headings[0]}")
     heads = ("system", *headings, *([AVERAGE] if len(names) > 1 else []))
-    caption = f"{title}, {_queries(shown, [measure]):,} queries{_against(baseline, test, correction)}"
+    caption = f"{title}, {_queries(shown, [measure]):,} queries{_against(marks, baseline, test, correction)}"
     best = _with_best(rows, average=len(names) > 1)
-    all_notes = (interval_words(confidence, seed), *all_notes, *notes)
+    all_notes = (interval_words(confidence, seed), *_partial(cells, names), *marks, *notes)
     return Table(title, heads, best, all_notes, caption=caption, label=label_of(measure))
 
 
@@ -94,21 +94,23 @@ def measures_table(
         system: {name: _cell([list(each[name].values())], confidence, seed) for name in measures if name in each}
         for system, each in values.items()
     }
-    notes = list(notes)
+    marks = []
     if baseline is not None:
         options = {"test": test, "correction": correction, "seed": seed}
         for measure in measures:
             column = {system: {measure: row[measure]} for system, row in cells.items() if measure in row}
             results = {system: {measure: values[system]} for system in column}
-            sentence = _mark(column, results, baseline, measure, **options)
+            marks = _mark(column, results, baseline, measure, **options)
             for system, row in column.items():
                 cells[system] |= row
-        notes.append(sentence.removesuffix(".") + (" for each measure." if len(measures) > 1 else "."))
+    if len(measures) > 1:
+        marks = [f"{mark.removesuffix('.')} for each measure." for mark in marks]
     rows = [(system, *(row.get(name) for name in measures)) for system, row in cells.items()]
     queries = _queries({system: {"": each} for system, each in values.items()}, measures)
-    caption = f"{title}{title and ': '}{', '.join(measures)}, {queries:,} queries{_against(baseline, test, correction)}"
+    against = _against(marks, baseline, test, correction)
+    caption = f"{title}{title and ': '}{', '.join(measures)}, {queries:,} queries{against}"
     named = {"caption": caption, "label": label_of(title or " ".join(measures))}
-    return Table(title, ("system", *measures), _with_best(rows, average=False), tuple(notes), **named)
+    return Table(title, ("system", *measures), _with_best(rows, average=False), (*notes, *marks), **named)
 
 
 def _queries(results: Results, measures: Sequence[str]) -> int:
@@ -121,9 +123,9 @@ def _queries(results: Results, measures: Sequence[str]) -> int:
     return sum(counts.values())
 
 
-def _against(baseline: str | None, test: str, correction: str) -> str:
-    """What a caption says of the marks."""
-    if baseline is None:
+def _against(marks: Sequence[str], baseline: str | None, test: str, correction: str) -> str:
+    """What a caption says of the marks, if there are any."""
+    if not marks:
         return ""
     after = f", corrected after {CORRECTIONS[correction]}" if CORRECTIONS[correction] else ", not corrected"
     return f"; {ABOVE} above, {BELOW} below {baseline} by a {TESTS[test]}{after}"
@@ -153,9 +155,11 @@ def _partial(cells: dict[str, dict[str, Cell]], names: list[str]) -> list[str]:
     return notes
 
 
-def _mark(cells: dict[str, dict[str, Cell]], results: Results, baseline: str, measure: str, **options) -> str:
-    """Marks the cells that differ from the baseline's; returns the sentence that explains the marks."""
+def _mark(cells: dict[str, dict[str, Cell]], results: Results, baseline: str, measure: str, **options) -> list[str]:
+    """Marks the cells that differ from the baseline's; returns the sentence that explains the marks, if any could be."""
     comparisons = compare(results, baseline, measure, **options)
+    if not comparisons:
+        return []
     for one in comparisons:
         row = cells[one.system]
         comparable = one.collection != AVERAGE or (AVERAGE in row and AVERAGE in cells[baseline])
@@ -163,7 +167,7 @@ def _mark(cells: dict[str, dict[str, Cell]], results: Results, baseline: str, me
             row[one.collection] = replace(row[one.collection], mark=ABOVE if one.difference > 0 else BELOW)
     corrected = family(options["correction"], len(comparisons))
     words = test_words(options["test"], options["seed"])
-    return f"{ABOVE} above, {BELOW} below {baseline} by a {words}, p < {LEVEL}; {corrected}."
+    return [f"{ABOVE} above, {BELOW} below {baseline} by a {words}, p < {LEVEL}; {corrected}."]
 
 
 def _with_best(rows: list[tuple], *, average: bool) -> tuple[tuple, ...]:
