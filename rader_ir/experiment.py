@@ -6,6 +6,7 @@ or a collection does only what is new.
 """
 
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +18,7 @@ from rader_ir.cells import Cell
 from rader_ir.collection import Collection, short
 from rader_ir.evaluation import Results
 from rader_ir.measures import parsed
-from rader_ir.pipeline_runs import Task, facts, given_run, make
+from rader_ir.pipeline_runs import Task, check, facts, given_run, make
 from rader_ir.pipelines import RESERVED, System
 from rader_ir.runs import Run
 from rader_ir.shelf import Shelf
@@ -90,26 +91,32 @@ class Experiment:
         self.indexes = Path(indexes) if indexes is not None else self.out / RESERVED[0]
         self.drop_indexes, self.verbose = drop_indexes, verbose
 
-    def run(self, collections: Iterable[Collection], *, count: int | None = None) -> Outcome:
+    def run(self, collections: Iterable[Collection]) -> Outcome:
         """Run every system on every collection, as far as that is not done.
 
         Args:
-            collections: opened one after the other; all cells of the one are finished before the next is opened.
-            count: number of collections, for the progress bar.
+            collections: looked through for what systems lack before any work; then all cells of the one are finished before
+                the next.
 
         Raises:
-            ValueError: two collections whose names end alike; whatever a system refuses.
+            ValueError: two collections whose names end alike; one without documents that are needed; whatever a system refuses.
             FileNotFoundError: a folder of runs lacks one.
         """
         from tqdm import tqdm
 
         outcome = Outcome({system.label: {} for system in self.systems}, systems=self.systems, settings=self.settings())
-        total = None if count is None else count * len(self.systems)
+        collections = self._checked(collections)
+        total = len(collections) * len(self.systems)
         shelf = None
         try:
             with tqdm(total=total, desc="experiment", unit="cell", disable=not self.verbose) as bar:
                 for collection in collections:
                     shelf = self._run_on(collection, outcome, shelf, bar)
+        except Exception:
+            if done := outcome.made + outcome.kept:
+                told = "1 finished cell is" if done == 1 else f"{done} finished cells are"
+                print(f"rader: {told} kept in {self.out}; the same call goes on behind", file=sys.stderr, flush=True)
+            raise
         finally:
             self.engines.close()
         if self.drop_indexes:
@@ -129,14 +136,20 @@ class Experiment:
         if self.indexes.is_dir() and not any(self.indexes.iterdir()):
             self.indexes.rmdir()
 
+    def _checked(self, collections: Iterable[Collection]) -> list[Collection]:
+        """The collections, each with a name of its own and with all that the systems read of it."""
+        checked: dict[str, Collection] = {}
+        for collection in collections:
+            if (name := short(collection.name)) in checked:
+                raise ValueError(f"two collections are called {name}; give {collection.name} a folder of its own")
+            for system in self.systems:
+                check(system, collection)
+            checked[name] = collection
+        return list(checked.values())
+
     def _run_on(self, collection: Collection, outcome: Outcome, before: Shelf | None, bar) -> Shelf:
         """Runs all systems on a collection, and gives its shelf; that of the collection before goes if it is to be dropped."""
         name = short(collection.name)
-        if name in outcome.collections:
-            raise ValueError(f"two collections are called {name}; give {collection.name} a folder of its own")
-        for system in self.systems:
-            if system.kind == "run":
-                given_run(system.folder, collection)  # a missing one is told before anything is made
         shelf = Shelf(collection.documents, self.indexes, name=collection.name, verbose=self.verbose)
         if self.drop_indexes and before is not None and not before.same(shelf):
             before.drop()
@@ -171,7 +184,11 @@ class _Cells:
         cell = Cell(self._folder(system, depth), self.collection, about)
         if cell.finished():
             return cell, False
-        cell.finish(lambda path: make(system, task, path), self.measures)
+        try:
+            cell.finish(lambda path: make(system, task, path), self.measures)
+        except ValueError as error:
+            given = f" ({given_run(system.folder, self.collection)})" if system.kind == "run" else ""
+            raise ValueError(f"{system.label} on {self.collection.name}{given}: {error}") from error
         return cell, True
 
     def _part(self, system: System, depth: int) -> tuple[Callable[[], Run], dict]:

@@ -18,7 +18,7 @@ from rader_ir.fusion import PUBLISHED, interpolate, published_setting
 from rader_ir.pipelines import BM25, System
 from rader_ir.rerank_file import GROUP_SIZE, GROUP_SIZES, rerank_file
 from rader_ir.runs import RUN_ENDINGS, Run, ranked, read_run, without, write_run
-from rader_ir.shelf import Shelf
+from rader_ir.shelf import NO_DOCUMENTS, Shelf
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,27 @@ class Task:
     part: Callable[[System, int], tuple[Callable[[], Run], dict]]
     encoded: Callable[[System], bool]
     verbose: bool = False
+
+
+def reads_documents(system: System, collection: Collection) -> bool:
+    """Whether a system reads the documents of a collection, itself or through the systems that it works on."""
+    if system.kind == "hybrid":
+        return any(reads_documents(part, collection) for part in _mixed(system, collection))
+    return system.kind != "run"
+
+
+def check(system: System, collection: Collection) -> None:
+    """Refuse, before any work, a system that lacks what it reads of a collection.
+
+    Raises:
+        ValueError: it has no documents, or several runs.
+        FileNotFoundError: a folder of runs has none of it.
+    """
+    if collection.documents is None and reads_documents(system, collection):
+        raise ValueError(NO_DOCUMENTS.format(collection.name))
+    for one in system.within():
+        if one.kind == "run":
+            given_run(one.folder, collection)
 
 
 def facts(system: System, task: Task) -> dict:
@@ -110,12 +131,17 @@ def _dense_run(system: System, task: Task, path: Path) -> None:
     write_run(found, path, tag="dense")
 
 
-def _hybrid_parts(system: System, task: Task) -> list:
-    """(opens the run, key) of each part that counts; a dense run that keeps its own documents and scores needs no BM25."""
-    setting = hybrid_setting(task.collection)
+def _mixed(system: System, collection: Collection) -> tuple[System, ...]:
+    """The parts of a hybrid that count; a dense run that keeps its own documents and scores needs no BM25."""
+    setting = hybrid_setting(collection)
     alone = setting["alpha"] == 1 and setting["missing"] == "first"
-    depth = max(task.depth, setting["depth"])
-    return [task.part(part, depth) for part in (system.parts[:1] if alone else system.parts)]
+    return system.parts[:1] if alone else system.parts
+
+
+def _hybrid_parts(system: System, task: Task) -> list:
+    """(opens the run, key) of each part that counts."""
+    depth = max(task.depth, hybrid_setting(task.collection)["depth"])
+    return [task.part(part, depth) for part in _mixed(system, task.collection)]
 
 
 def _hybrid_facts(system: System, task: Task) -> dict:
@@ -142,7 +168,8 @@ def _rerank_facts(system: System, task: Task) -> dict:
 
 
 def _rerank(system: System, task: Task, path: Path) -> None:
-    first = _rerank_part(system, task)[0]()  # before the reranker is opened, so that one model is live at a time
+    found = _rerank_part(system, task)[0]()  # before the reranker is opened, so that one model is live at a time
+    first = {query_id: found[query_id] for query_id in found if query_id in task.collection.queries}
     if system.reranker == "biencoder" and task.encoded(system):
         return write_run(_by_vectors(first, system, task), path, tag="rerank")
     rerank_file(

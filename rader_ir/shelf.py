@@ -16,6 +16,11 @@ from rader_ir.collection import Documents, short
 from rader_ir.index import Index
 from rader_ir.index_writer import build_index
 
+NO_DOCUMENTS = (
+    "collection {!r} comes without documents, which BM25, dense, hybrid and rerank systems read; give data "
+    "with documents, or runs (run:FOLDER)"
+)
+
 
 class Shelf:
     """The indexes of one corpus.
@@ -38,10 +43,7 @@ class Shelf:
             ValueError: the collection has none.
         """
         if self._documents is None:
-            raise ValueError(
-                f"collection {self.name!r} comes without documents, which BM25, dense, hybrid and rerank systems read; give data "
-                "with documents, or runs (run:FOLDER)"
-            )
+            raise ValueError(NO_DOCUMENTS.format(self.name))
         return self._documents()
 
     @property

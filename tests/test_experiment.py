@@ -153,6 +153,44 @@ def test_a_first_stage_may_be_a_run_that_is_given(tmp_path):
     assert found["q1"] == {"d1": 2.0} and "q3" not in found
 
 
+def test_a_first_stage_is_cut_to_the_queries_and_the_depth(tmp_path):
+    """x1 is no query of pony, and beyond the second place stand documents that the collection does not have."""
+    (tmp_path / "runs").mkdir()
+    write_run({"x1": {"d1": 1.0}, "q1": {"d1": 9.0, "d4": 8.0, "gone": 7.0}}, tmp_path / "runs/pony.trec")
+    for name in (RERANK, "rerank:biencoder:minilm"):
+        run(tmp_path / "out", [f"r={name}"], first=f"run:{tmp_path / 'runs'}", rerank_depth=2)
+        found = read_run(tmp_path / "out/r/pony.trec.gz")
+        assert {query_id: set(scores) for query_id, scores in found.items()} == {"q1": {"d1", "d4"}}
+
+
+def test_what_a_later_collection_lacks_is_told_before_any_work(tmp_path):
+    (tmp_path / "runs").mkdir()
+    write_run({"q1": {"d1": 2.0}}, tmp_path / "runs/pony.trec")
+    with pytest.raises(FileNotFoundError, match="holds no run of aops"):
+        run(tmp_path / "out", ["bm25", RERANK], [PONY, AOPS], first=f"run:{tmp_path / 'runs'}")
+    with pytest.raises(ValueError, match="'bright/aops' comes without documents"):
+        run(tmp_path / "out", ["bm25"], [PONY, replace(AOPS, documents=None)])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cell_that_fails_is_named_and_the_finished_ones_are_kept(tmp_path, capsys):
+    (tmp_path / "runs").mkdir()
+    path = tmp_path / "runs/pony.trec"
+    path.write_text("")
+    names = ["bm25", f"theirs=run:{tmp_path / 'runs'}"]
+    with pytest.raises(ValueError) as caught:
+        run(tmp_path / "out", names)
+    assert str(caught.value).startswith(f"theirs on bright/pony ({path}): the run is empty; ")
+    told = f"rader: 1 finished cell is kept in {tmp_path / 'out'}; the same call goes on behind\n"
+    assert capsys.readouterr().err == told
+    with pytest.raises(
+        ValueError, match=r"^rerank-reranker on bright/pony: runs on bright/pony \(.*\): the run is empty"
+    ):
+        run(tmp_path / "other", [RERANK], first=f"run:{tmp_path / 'runs'}")
+    write_run({"q1": {"d1": 2.0}}, path)
+    assert run(tmp_path / "out", names)[0].kept == 1
+
+
 def test_mathematical_tasks_take_the_dense_run_alone(tmp_path):
     """Their published setting is alpha 1 without normalisation, so no BM25 index is made."""
     assert PUBLISHED["bright-hybrid-math"]["alpha"] == 1

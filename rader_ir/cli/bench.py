@@ -33,4 +33,4 @@ def run(args: argparse.Namespace) -> dict:
 
     where = {"source": args.data, "revision": args.revision, "instruction": not args.no_instruction}
     collections = (open_collection(name, **where) for name in args.names)
-    return {"collections": len(args.names), **experiments.run(args, collections, len(args.names))}
+    return {"collections": len(args.names), **experiments.run(args, collections)}

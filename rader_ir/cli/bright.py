@@ -60,5 +60,5 @@ def run(args: argparse.Namespace) -> dict:
         return bright.load(task, **where).queries
 
     rewritten = args.queries != "original" and args.rerank_queries == "original"
-    figures = experiments.run(args, collections, len(tasks), questions if rewritten else None)
+    figures = experiments.run(args, collections, questions if rewritten else None)
     return {"tasks": len(tasks), **figures}

@@ -48,15 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(
     args: argparse.Namespace,
     collections: Iterable[Collection],
-    count: int,
     questions: Callable[[Collection], dict[str, str]] | None = None,
 ) -> dict:
     """Runs the systems of a call on collections, writes the report, prints its table, and gives the figures.
 
     Args:
         args: of the call.
-        collections: opened one by one.
-        count: how many they are.
+        collections: whatever opens them one by one.
         questions: what rerankers read in place of a collection's queries.
     """
     from rader_ir.engines import Engines
@@ -88,7 +86,7 @@ def run(
     )
     Path(args.out).mkdir(parents=True, exist_ok=True)
     with locked(Path(args.out)):
-        outcome = experiment.run(collections, count=count)
+        outcome = experiment.run(collections)
         reports = report(outcome, args.out, baseline=args.baseline, **compared)
     print("\n\n\n".join(table.text() for each in reports for table in each.tables))
     return {
