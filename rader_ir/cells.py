@@ -62,17 +62,24 @@ class Cell:
         print(f"rader: {path} is damaged or was changed by hand; it is made anew", file=sys.stderr, flush=True)
         return False
 
-    def finish(self, make: Callable[[Path], None], measures: Sequence[str]) -> None:
+    def finish(
+        self,
+        make: Callable[[Path], None],
+        measures: Sequence[str],
+        *,
+        absent: Callable[[], int] | None = None,
+    ) -> None:
         """Have the run made, measure it, and put both in place.
 
         Args:
             make: writes the run to the path that it is given; called again after a kill, unless it had finished.
             measures: names as ir_measures has them.
+            absent: counts the relevant documents that are not in the collection, for the figures; None of a run that is given.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._work.exists():
             make(self._work)
-        self._measure(self._work, measures)
+        self._measure(self._work, measures, None if absent is None else absent())
         os.replace(self._work, self.run_path)  # last: while the work lies there, the cell is not finished
         self._tidy()
 
@@ -85,16 +92,17 @@ class Cell:
 
         Returns:
             {"key", "run" (a digest of its file), "asked" (the measures), "queries" (how many are judged), "missing" (those
-            without a list, which count as 0), "remarks" (sentences on that and the like), "means" {measure: mean}, "values"
+            without a list, which count as 0), "absent" (relevant documents that the collection lacks, null where it was not
+            read), "remarks" (sentences on that and the like), "means" {measure: mean}, "values"
             {measure: {query_id: value}}}
         """
         figures = read_json(self.figures_path)
         if figures.get("asked") != list(measures):
-            self._measure(self.run_path, measures)
+            self._measure(self.run_path, measures, figures.get("absent"))
             figures = read_json(self.figures_path)
         return figures
 
-    def _measure(self, path: Path, measures: Sequence[str]) -> None:
+    def _measure(self, path: Path, measures: Sequence[str], absent: int | None) -> None:
         run = read_run(path)
         values = per_query(run, self.collection.qrels, measures)
         figures = {
@@ -103,6 +111,7 @@ class Cell:
             "asked": list(measures),
             "queries": len(self.collection.qrels),
             "missing": len(missing_queries(run, self.collection.qrels)),
+            "absent": absent,
             "remarks": remarks(run, self.collection.qrels),
             "means": {measure: sum(each.values()) / len(each) for measure, each in values.items()},
             "values": values,

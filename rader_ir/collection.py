@@ -48,6 +48,10 @@ class Collection:
     max_query_length: int | None = None
     max_doc_length: int | None = None
 
+    def relevant(self) -> set[str]:
+        """The documents that are relevant to any query."""
+        return {doc_id for judged in self.qrels.values() for doc_id, grade in judged.items() if grade > 0}
+
     def key(self) -> str:
         """A digest (16 hexadecimal digits) of queries, judgements and exclusions; equal for every order of them."""
         excluded = {query_id: sorted(doc_ids) for query_id, doc_ids in self.excluded.items()}

@@ -18,7 +18,7 @@ from rader_ir.cells import Cell
 from rader_ir.collection import Collection, short
 from rader_ir.evaluation import Results
 from rader_ir.measures import parsed
-from rader_ir.pipeline_runs import Task, check, facts, given_run, make
+from rader_ir.pipeline_runs import Task, check, facts, given_run, make, reads_documents
 from rader_ir.pipelines import RESERVED, System
 from rader_ir.runs import Run
 from rader_ir.shelf import Shelf
@@ -33,6 +33,7 @@ class Outcome:
         collections: by the same names.
         runs: {system: {collection: file}}.
         remarks: {system: {collection: sentences}} on what a reader should know, such as judged queries without a list.
+        absent: {collection: how many of its relevant documents are not among its documents}, where there are such.
         made, kept: cells done in this call, and those found finished.
         systems: what was run.
         settings: of the experiment, as `Experiment.settings` gives them.
@@ -42,6 +43,7 @@ class Outcome:
     collections: dict[str, Collection] = field(default_factory=dict)
     runs: dict[str, dict[str, Path]] = field(default_factory=dict)
     remarks: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    absent: dict[str, int] = field(default_factory=dict)
     made: int = 0
     kept: int = 0
     systems: Sequence[System] = ()
@@ -150,7 +152,8 @@ class Experiment:
     def _run_on(self, collection: Collection, outcome: Outcome, before: Shelf | None, bar) -> Shelf:
         """Runs all systems on a collection, and gives its shelf; that of the collection before goes if it is to be dropped."""
         name = short(collection.name)
-        shelf = Shelf(collection.documents, self.indexes, name=collection.name, verbose=self.verbose)
+        named = {"name": collection.name, "wanted": collection.relevant()}
+        shelf = Shelf(collection.documents, self.indexes, **named, verbose=self.verbose)
         if self.drop_indexes and before is not None and not before.same(shelf):
             before.drop()
         outcome.collections[name] = collection
@@ -163,6 +166,8 @@ class Experiment:
             outcome.runs.setdefault(system.label, {})[name] = cell.run_path
             if figures["remarks"]:
                 outcome.remarks.setdefault(system.label, {})[name] = figures["remarks"]
+            if figures.get("absent"):
+                outcome.absent[name] = figures["absent"]
             outcome.made, outcome.kept = outcome.made + made, outcome.kept + (not made)
             bar.update()
         return shelf
@@ -185,7 +190,8 @@ class _Cells:
         if cell.finished():
             return cell, False
         try:
-            cell.finish(lambda path: make(system, task, path), self.measures)
+            absent = self.shelf.absent if reads_documents(system, self.collection) else None
+            cell.finish(lambda path: make(system, task, path), self.measures, absent=absent)
         except ValueError as error:
             given = f" ({given_run(system.folder, self.collection)})" if system.kind == "run" else ""
             raise ValueError(f"{system.label} on {self.collection.name}{given}: {error}") from error

@@ -119,6 +119,7 @@ def _told(outcome: Outcome, names: list[str]) -> list[str]:
         f"Data{'' if whole else ' of ' + ', '.join(map(heading, those))}: {version}."
         for version, those in found.items()
     ]
+    sentences += [_absent(outcome, name) for name in names if name in outcome.absent]
     sentences += _without_instruction(outcome, names) if found else []
     if outcome.settings:
         sentences.append(f"Lists of {outcome.settings['depth']} documents at most.")
@@ -128,6 +129,11 @@ def _told(outcome: Outcome, names: list[str]) -> list[str]:
             read = "the questions themselves" if outcome.settings["rerankers_read"] == "questions" else "the queries"
             sentences.append(f"{system.label}: {first} reranked, by {read}.")
     return sentences
+
+
+def _absent(outcome: Outcome, name: str) -> str:
+    count = len(outcome.collections[name].relevant())
+    return f"{heading(name)}: {outcome.absent[name]} of {count} relevant documents are not in the documents."
 
 
 def _without_instruction(outcome: Outcome, names: list[str]) -> list[str]:

@@ -7,7 +7,7 @@ or one collection under several kinds of queries, find the same vectors; a corpu
 import hashlib
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -30,11 +30,21 @@ class Shelf:
             index is asked for.
         folder: of all shelves; this corpus takes `NAME-DIGEST` below it.
         name: of the collection, for the folder and for messages.
+        wanted: doc_ids that should be among the documents, see `absent`.
         verbose: whether to show progress bars.
     """
 
-    def __init__(self, documents: Documents | None, folder: str | Path, *, name: str, verbose: bool = False):
+    def __init__(
+        self,
+        documents: Documents | None,
+        folder: str | Path,
+        *,
+        name: str,
+        wanted: Iterable[str] = (),
+        verbose: bool = False,
+    ):
         self._documents, self.folder, self.name, self.verbose = documents, Path(folder), name, verbose
+        self._wanted = frozenset(wanted)
 
     def documents(self) -> Iterator[tuple[str, str]]:
         """A new stream of the documents.
@@ -89,23 +99,33 @@ class Shelf:
                 raise
         return made
 
+    def absent(self) -> int:
+        """How many of the doc_ids wanted are not among the documents, which are read once at most."""
+        return len(self._read[1])
+
     def drop(self) -> None:
         """Delete the indexes of these documents, if any are there."""
-        if "_told" in self.__dict__:  # else nothing was made here
+        if "_read" in self.__dict__:  # else nothing was made here
             shutil.rmtree(self.place, ignore_errors=True)
 
     def same(self, other: "Shelf") -> bool:
         """Whether the other shelf is for the documents that indexes were made of here; reads them, unless it did before."""
-        return "_told" in self.__dict__ and other._documents is not None and self._told == other._told
+        return "_read" in self.__dict__ and other._documents is not None and self._told == other._told
 
-    @cached_property
+    @property
     def _told(self) -> tuple[str, int]:
         """A digest of the documents in their order, 16 hexadecimal digits, and their number."""
-        digest, count = hashlib.sha256(), 0
+        return self._read[0]
+
+    @cached_property
+    def _read(self) -> tuple[tuple[str, int], set[str]]:
+        """What is told of the documents, and the doc_ids wanted that are not among them."""
+        digest, count, absent = hashlib.sha256(), 0, set(self._wanted)
         for doc_id, text in self._watched("documents"):
             digest.update(f"{len(doc_id)} {len(text)} {doc_id}{text}".encode(errors="surrogatepass"))
             count += 1
-        return digest.hexdigest()[:16], count
+            absent.discard(doc_id)
+        return (digest.hexdigest()[:16], count), absent
 
     def _watched(self, what: str) -> Iterator[tuple[str, str]]:
         from tqdm import tqdm

@@ -57,6 +57,20 @@ def test_wins_and_losses_have_texts_and_each_corpus_is_read_once(tmp_path):
     assert "average: the mean of 2 of the 12 tasks of BRIGHT." in notes
 
 
+def test_relevant_documents_that_the_documents_lack_are_told(tmp_path):
+    """Of d1, d5, d6, d 3 and d7 two are taken away; a run that is given says nothing of documents."""
+    fewer = {doc_id: text for doc_id, text in DOCUMENTS.items() if doc_id not in ("d1", "d7")}
+    pony = replace(PONY, documents=lambda: iter(fewer.items()))
+    told = "Pony: 2 of 5 relevant documents are not in the documents."
+    for measures in (None, None, ["P@1"]):
+        outcome, _ = run(tmp_path / "out", ["bm25", f"r={RERANK}"], [pony, AOPS], first="bm25", measures=measures)
+        assert outcome.absent == {"pony": 2}
+        assert told in report(outcome, tmp_path / "out")[0].tables[0].notes
+    assert outcome.kept == 4
+    given, _ = run(tmp_path / "given", [f"run:{tmp_path / 'out/bm25'}"], [pony])
+    assert given.absent == {} and told not in report(given, tmp_path / "given")[0].tables[0].notes
+
+
 def test_a_report_says_what_was_measured(tmp_path):
     """Two tasks in two states of their judgements; a reranker that reads the questions, of which one task is left."""
     fixed = replace(AOPS, version="as corrected", instruction="")

@@ -93,6 +93,7 @@ def run(
         "made": outcome.made,
         "kept": outcome.kept,
         "remarks": outcome.remarks,
+        "absent": outcome.absent,
         "reports": [
             {"folder": str(one.folder), "collections": one.collections, "average": one.average, "means": one.means}
             for one in reports
