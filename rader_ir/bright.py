@@ -67,6 +67,11 @@ def instruction(task: str, *, long: bool = False) -> str:
 _instruction = instruction  # `collection` has an argument of that name
 
 
+def check_queries(queries: str) -> None:
+    """Raise ValueError where `queries` is no name of `QUERIES`."""
+    _check_choice("queries", queries, QUERIES)
+
+
 def has_long(task: str) -> bool:
     """Whether the task can also be run on whole pages instead of passages: StackExchange and pony can."""
     _check_choice("task", task, TASKS)
@@ -83,7 +88,7 @@ def collection(
     task: str,
     *,
     source: str | Path = "irds",
-    queries: str = "original",
+    queries: str | None = "original",
     long: bool = False,
     qrels: str = "plain",
     instruction: bool = True,
@@ -94,13 +99,14 @@ def collection(
     Its `documents` are None where a folder has none: runs can be measured all the same.
 
     Args:
-        task, source, queries, long, qrels, revision: as for `load`.
+        task, source, long, qrels, revision: as for `load`.
+        queries: as for `load`; None, for runs that are given, takes the questions, and `version` does not say what searched.
         instruction: whether models that take one are given the task's published instruction.
 
     Raises:
         ValueError, FileNotFoundError, ModuleNotFoundError: as `load`; for documents, when they are opened.
     """
-    split = load(task, source=source, queries=queries, long=long, qrels=qrels, revision=revision)
+    split = load(task, source=source, queries=queries or "original", long=long, qrels=qrels, revision=revision)
     return Collection(
         name=f"bright/{task}{'-long' if long else ''}",
         queries=split.queries,
@@ -144,7 +150,7 @@ def load(
         ModuleNotFoundError: "irds" without ir_datasets, parquet without pyarrow.
     """
     _check(task, long)
-    _check_choice("queries", queries, QUERIES)
+    check_queries(queries)
     _check_choice("qrels", qrels, ("plain", "fixed"))
     if qrels == "fixed" and (long or source in ("irds", "hub")):
         raise ValueError(
@@ -190,13 +196,14 @@ def _documents(task: str, source: str | Path, long: bool, revision: str | None) 
 
 
 def _version(
-    task: str, source: str | Path, queries: str, long: bool, qrels: str, revision: str | None, count: int
+    task: str, source: str | Path, queries: str | None, long: bool, qrels: str, revision: str | None, count: int
 ) -> str:
     """Words that tell one state of the data from another; a folder's place is no part of it."""
     where = {"irds": "ir_datasets", "hub": f"hub {revision or REVISION}"}.get(str(source), "folder")
     odd = "" if count == TASKS[task].queries else f", {count} queries instead of {TASKS[task].queries}"
     state = qrels if task in bright_sources.CORRECTED else "plain"  # of the others there is but one
-    return f"{where}, {queries} queries{', whole pages' if long else ''}, {state} qrels{odd}"
+    asked = f", {queries} queries" if queries else ""
+    return f"{where}{asked}{', whole pages' if long else ''}, {state} qrels{odd}"
 
 
 def _check(task: str, long: bool) -> None:

@@ -121,8 +121,10 @@ def _told(outcome: Outcome, names: list[str]) -> list[str]:
     ]
     sentences += [_absent(outcome, name) for name in names if name in outcome.absent]
     sentences += _without_instruction(outcome, names) if found else []
-    if outcome.settings:
+    if any(system.kind != "run" for system in outcome.systems):
         sentences.append(f"Lists of {outcome.settings['depth']} documents at most.")
+    given = [one.label for system in outcome.systems for one in system.within() if one.kind == "run"]
+    sentences += [f"{label}: runs from files, by whatever queries their maker chose." for label in dict.fromkeys(given)]
     for system in outcome.systems:
         if system.kind == "rerank":
             first = f"the first {outcome.settings['rerank_depth']} of {system.parts[0].label}"

@@ -71,6 +71,15 @@ def parted(text: str) -> tuple[str, str]:
     return (label, name) if equals and ":" not in label else ("", text)
 
 
+def all_given(texts: list[str]) -> bool:
+    """Whether the names are of runs that are given, so that nothing searches.
+
+    >>> all_given(["mine=run:folder"]), all_given(["run:folder", "bm25"])
+    (True, False)
+    """
+    return all(parted(text)[1].startswith("run:") for text in texts)
+
+
 def parse(texts: list[str], *, first: str = FIRST) -> list[System]:
     """The systems of some names.
 

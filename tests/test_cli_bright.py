@@ -143,6 +143,26 @@ def test_runs_that_are_given_need_no_documents_and_meet_the_published_table(shar
     assert figures()["reports"][0]["means"]["rader"]["nDCG@10"] == pytest.approx(0.43433, abs=5e-6)
 
 
+def test_of_runs_alone_no_queries_are_claimed_or_wanted(data, capsys):
+    """The reasoning of one task is gone; a run of it is measured all the same, a system that searches is refused."""
+    assert rader("bright --data data --splits pony --systems bm25 --out out") == 0
+    notes = capsys.readouterr().out
+    assert "Data: folder, original queries, plain qrels" in notes and "Lists of 1000 documents at most." in notes
+    shutil.rmtree(data / "queries")
+    call = "bright --data data --splits pony --queries gpt4_reason --systems mine=run:out/bm25"
+    assert rader(f"{call} --out given") == 0
+    notes = capsys.readouterr().out
+    assert "Data: folder, plain qrels" in notes and "Lists of" not in notes
+    assert "mine: runs from files, by whatever queries their maker chose." in notes
+    assert rader(f"{call} bm25 --out both") == 2
+    assert "queries 'gpt4_reason' are not in folder data" in capsys.readouterr().err
+    assert rader("bright --data data --splits pony --systems h=hybrid:run:out/bm25 --out both") == 0
+    notes = capsys.readouterr().out
+    assert "bm25: runs from files" in notes and "original queries" in notes
+    assert rader("bright --data data --splits pony --queries o1 --systems run:out/bm25 --out x") == 2
+    assert "queries 'o1' is unknown" in capsys.readouterr().err
+
+
 def test_whole_pages_of_pony(shared, tmp_path, monkeypatch):
     """Real questions over rebuilt pages, by BM25: the same as ranking and measuring by hand."""
     monkeypatch.chdir(tmp_path)

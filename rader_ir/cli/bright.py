@@ -8,6 +8,7 @@ import argparse
 
 from rader_ir import bright
 from rader_ir.cli import experiments, options
+from rader_ir.pipelines import all_given
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--queries",
         default="original",
         metavar="NAME",
-        help=f"the question, or what a language model reasoned about it: {', '.join(bright.QUERIES)} (default: %(default)s)",
+        help=f"the question, or what a language model reasoned about it: {', '.join(bright.QUERIES)} (default: %(default)s); "
+        "not read where all systems are runs",
     )
     group.add_argument("--long", action="store_true", help="whole pages instead of passages")
     group.add_argument(
@@ -52,13 +54,15 @@ def run(args: argparse.Namespace) -> dict:
     for task in tasks:
         bright.instruction(task, long=args.long)  # an unknown one is told before anything is made
     where = {"source": args.data, "long": args.long, "revision": args.revision}
-    chosen = {"queries": args.queries, "qrels": args.qrels, "instruction": not args.no_instruction}
+    bright.check_queries(args.queries)
+    searched = None if all_given(args.systems) else args.queries
+    chosen = {"queries": searched, "qrels": args.qrels, "instruction": not args.no_instruction}
     collections = (bright.collection(task, **where, **chosen) for task in tasks)
 
     def questions(collection):
         task = collection.name.removeprefix("bright/").removesuffix("-long")
         return bright.load(task, **where).queries
 
-    rewritten = args.queries != "original" and args.rerank_queries == "original"
+    rewritten = searched not in (None, "original") and args.rerank_queries == "original"
     figures = experiments.run(args, collections, questions if rewritten else None)
     return {"tasks": len(tasks), **figures}
