@@ -116,6 +116,7 @@ def collection(
         corpus=None if source in ("irds", "hub") else bright_sources.folder_corpus(Path(source), task, long=long),
         instruction=_instruction(task, long=long) if instruction else "",
         measures=("R@1", *MEASURES) if long else MEASURES,
+        judged="fixed" if qrels == "fixed" and task in bright_sources.CORRECTED else "",
         version=_version(task, source, queries, long, qrels, revision, len(split.queries)),
     )
 
@@ -140,7 +141,7 @@ def load(
         queries: a name of `QUERIES`.
         long: judge whole pages instead of passages.
         qrels: "plain", which published figures are measured with, or "fixed", the later correction for five tasks (the
-            others keep theirs), which only a folder has, for passages. Figures of the two cannot be compared.
+            others keep theirs), which only a folder has, for passages. Figures of the two cannot be compared, nor averaged.
         revision: another commit of the hub's data set, taken as it is; the default's numbers of queries are checked.
 
     Raises:

@@ -33,6 +33,7 @@ class Collection:
         instruction: put before each query by models that were trained with one, letter for letter.
         measures: of ir_measures, as papers report this collection, the leading one first.
         version: revision and variant of queries and judgements, in words; part of what results are kept by.
+        judged: "fixed" where the judgements are a later correction of the published ones, with which they share no average.
         max_query_length, max_doc_length: tokens that the published protocol keeps; None leaves it to the checkpoint.
     """
 
@@ -45,6 +46,7 @@ class Collection:
     instruction: str = ""
     measures: tuple[str, ...] = ("nDCG@10",)
     version: str = ""
+    judged: str = ""
     max_query_length: int | None = None
     max_doc_length: int | None = None
 

@@ -1,14 +1,14 @@
 """The report of an experiment: tables, tests and pictures of what its systems found, with the average that papers give.
 
 Collections that papers report by the same measures share a report; where there are several such groups, as MS MARCO and BEIR
-are, each has its own folder. Wins and losses are shown with the texts of questions and documents.
+are, each has its own folder. Corrected judgements and plain ones never share one. Wins and losses are shown with the texts of
+questions and documents.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from rader_ir import bright
-from rader_ir.evaluation import Results
 from rader_ir.experiment import Outcome
 from rader_ir.reports import write
 from rader_ir.reports.averages import heading, mean
@@ -43,6 +43,8 @@ def report(
 ) -> list[Report]:
     """Write the reports of an experiment to OUT/report, or to OUT/report-NAME for each group of collections.
 
+    That of tasks by their corrected judgements is OUT/report-fixed.
+
     Args:
         outcome: of `Experiment.run`.
         out: the experiment's folder.
@@ -53,22 +55,16 @@ def report(
         ValueError: an unknown baseline, test or correction.
         ImportError: matplotlib or scipy is not installed.
     """
-    groups = _groups(outcome.results)
+    groups = _groups(outcome)
     written = []
-    for measures, names in groups.items():
-        folder = Path(out) / ("report" if len(groups) == 1 else f"report-{names[0]}")
+    for (measures, judged), names in groups.items():
+        folder = Path(out) / "-".join(["report", *([judged] if judged else names[:1] if len(groups) > 1 else [])])
         results = {system: {name: found[name] for name in names} for system, found in outcome.results.items()}
         means = {
             system: {measure: mean(list(values[measure].values()) for values in found.values()) for measure in measures}
             for system, found in results.items()
         }
-        words = mean_of(names) if len(names) > 1 else ""
-        remarks = [
-            f"{system}, {heading(name)}: {remark}."
-            for system, remarks in outcome.remarks.items()
-            for name in names
-            for remark in remarks.get(name, ())
-        ]
+        words = mean_of(names) + (", by corrected judgements" if judged else "") if len(names) > 1 else ""
         tables = write(
             results,
             folder,
@@ -76,7 +72,7 @@ def report(
             baseline=baseline,
             test=test,
             correction=correction,
-            notes=[*_average(names), *_told(outcome, names), *remarks],
+            notes=[*_average(names, words), *_told(outcome, names), *_remarks(outcome, names)],
             measured=_measured(outcome, names),
             **(_texts(outcome, names) if baseline is not None else {}),
         )
@@ -101,10 +97,19 @@ def mean_of(names: list[str]) -> str:
     return f"the mean of {len(names)} collections"
 
 
-def _average(names: list[str]) -> list[str]:
+def _remarks(outcome: Outcome, names: list[str]) -> list[str]:
+    return [
+        f"{system}, {heading(name)}: {remark}."
+        for system, remarks in outcome.remarks.items()
+        for name in names
+        for remark in remarks.get(name, ())
+    ]
+
+
+def _average(names: list[str], words: str) -> list[str]:
     """What the average is of; of one task, that there are others."""
-    if len(names) > 1:
-        return [f"average: {mean_of(names)}."]
+    if words:
+        return [f"average: {words}."]
     return [f"1 of the {len(bright.TASKS)} tasks of BRIGHT."] if names[0].removesuffix("-long") in bright.TASKS else []
 
 
@@ -161,11 +166,12 @@ def _measured(outcome: Outcome, names: list[str]) -> dict:
     return {"collections": collections, "systems": systems, **outcome.settings}
 
 
-def _groups(results: Results) -> dict[tuple[str, ...], list[str]]:
-    """{measures: collections that were measured by them}, in order."""
-    found: dict[tuple[str, ...], list[str]] = {}
-    for name, values in next(iter(results.values())).items():
-        found.setdefault(tuple(values), []).append(name)
+def _groups(outcome: Outcome) -> dict[tuple[tuple[str, ...], str], list[str]]:
+    """{(measures, state of the judgements): collections that were measured so}, in order."""
+    found: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for name, values in next(iter(outcome.results.values())).items():
+        judged = outcome.collections[name].judged if name in outcome.collections else ""
+        found.setdefault((tuple(values), judged), []).append(name)
     return found
 
 

@@ -18,7 +18,7 @@ from rader_ir.corpus import read_documents
 from rader_ir.evaluation import evaluate, per_query
 from rader_ir.index_folder import locked
 from rader_ir.rerank.rader import RaDeR
-from rader_ir.runs import read_qrels, read_run, write_qrels, write_run
+from rader_ir.runs import read_qrels, read_run, without, write_qrels, write_run
 from tests.bright_folders import write_jsonl
 from tests.killing import killed_at
 from tests.test_engines import cosines
@@ -161,6 +161,32 @@ def test_of_runs_alone_no_queries_are_claimed_or_wanted(data, capsys):
     assert "bm25: runs from files" in notes and "original queries" in notes
     assert rader("bright --data data --splits pony --queries o1 --systems run:out/bm25 --out x") == 2
     assert "queries 'o1' is unknown" in capsys.readouterr().err
+
+
+def test_corrected_judgements_have_a_report_and_an_average_of_their_own(shared, tmp_path, monkeypatch, capsys):
+    """Five tasks are corrected, so their mean is one thing and that of the seven others another; the plain report stays."""
+    monkeypatch.chdir(tmp_path)
+    data = shared / "data"
+    call = f"bright --data {data}/bright --systems reasonir=run:{data}/reasonir_runs --measures nDCG@10 --out out"
+    assert rader(call) == 0
+    plain = {path.name: path.read_bytes() for path in Path("out/report").iterdir()}
+    capsys.readouterr()
+    assert rader(f"{call} --qrels fixed --json f.json") == 0
+    fixed, others = figures()["reports"]
+    assert (Path(fixed["folder"]), len(fixed["collections"])) == (Path("out/report-fixed"), 5)
+    assert (Path(others["folder"]), len(others["collections"])) == (Path("out/report-economics"), 7)
+    runs = {task: read_run(data / f"reasonir_runs/{task}.trec.gz") for task in fixed["collections"]}
+    excluded = {task: bright.load(task, source=data / "bright").excluded for task in runs}
+    values = [
+        evaluate(without(run, excluded[task]), read_qrels(data / f"bright/qrels_fixed/{task}.tsv"), "nDCG@10")[
+            "nDCG@10"
+        ]
+        for task, run in runs.items()
+    ]
+    assert fixed["means"]["reasonir"]["nDCG@10"] == pytest.approx(sum(values) / 5)
+    assert fixed["average"] == "the mean of 5 of the 12 tasks of BRIGHT, by corrected judgements"
+    assert fixed["average"] in capsys.readouterr().out
+    assert plain == {path.name: path.read_bytes() for path in Path("out/report").iterdir()}
 
 
 def test_whole_pages_of_pony(shared, tmp_path, monkeypatch):

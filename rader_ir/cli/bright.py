@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--qrels",
         default="plain",
         metavar="plain|fixed",
-        help="judgements as published (default), or as corrected later",
+        help="judgements as published (default), or as corrected later for five tasks, whose average is "
+        "theirs alone (OUT/report-fixed)",
     )
     group.add_argument("--revision", metavar="COMMIT", help="with --data hub: another commit of its data set")
     group.add_argument("--no-instruction", action="store_true", help="queries without their task's instruction")
