@@ -9,20 +9,21 @@ from pyterrier_rader import Bm25Retriever, ExcludeDocuments, RaDeREncoder, RaDeR
 from rader_ir.fusion import PUBLISHED
 
 name = sys.argv[1] if len(sys.argv) == 2 else sys.exit(f"usage: python {sys.argv[0]} NAME, as ir_datasets has it")
-dataset = pt.get_dataset(f"irds:{name}")
-docs = list(dataset.get_corpus_iter(verbose=False))
-topics, qrels = dataset.get_topics("text"), dataset.get_qrels()
+try:
+    dataset = pt.get_dataset(f"irds:{name}")
+    docs, topics, qrels = [*dataset.get_corpus_iter(verbose=False)], dataset.get_topics("text"), dataset.get_qrels()
+except (KeyError, OSError, RuntimeError) as error:
+    sys.exit(f"no {name}: {str(error)[:150]}; give a name that ir_datasets has, and a network for what is not here yet")
 excluded = ExcludeDocuments.from_qrels(qrels).excluded  # BRIGHT's, labelled -100; of other collections none
 
 index = RaDeRIndex(f"{name.replace('/', '-')}.rader", RaDeREncoder("minilm"), blank_ids="allow")
 if not index.built():
     index.index(docs)
 dense = index.retriever(excluded=excluded)
-models = {v: Bm25Retriever.from_documents(docs, variant=v, blank_ids="allow").index for v in ("lucene", "bright")}
-bm25, weighted = (Bm25Retriever(model, excluded=excluded) for model in models.values())
+lexical = (Bm25Retriever.from_documents(docs, variant=v, blank_ids="allow") for v in ("lucene", "bright"))
+bm25, weighted = (Bm25Retriever(one.index, excluded=excluded) for one in lexical)
 hybrid = RaDeRFusion(dense, weighted, **PUBLISHED["bright-hybrid"])
 systems = {"BM25": bm25, "BM25, query weighted": weighted, "MiniLM": dense, "MiniLM + BM25": hybrid}
-
 measures = [nDCG @ 10, RR @ 10, R @ 100]
 table = pt.Experiment([*systems.values()], topics, qrels[qrels["label"] >= 0], measures, [*systems])
 shown = table.set_index("name").rename_axis(None)[[str(measure) for measure in measures]]

@@ -86,10 +86,21 @@ def test_experiment(folder):
     assert found["BM25"] < found["BM25 >> rerank"] <= found["dense"] + 0.003
 
 
-def test_latex_table_says_how_it_is_called(tmp_path):
-    script = Path(__file__).parents[1] / "examples" / "latex_table.py"
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr == f"usage: python {script} NAME, as ir_datasets has it\n"
+def test_latex_table_fails_in_one_line(tmp_path):
+    """A proxy that is not there stands for a network that is not there."""
+    script = ROOT / "examples" / "latex_table.py"
+    usage = f"usage: python {script} NAME, as ir_datasets has it"
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "IR_DATASETS_HOME": str(tmp_path / "home"), **nowhere}
+    for words, told in {
+        (): usage,
+        ("--help",): "no --help: \"Dataset 'irds:--help' not found",
+        ("vaswani",): "no vaswani: ('All download sources failed'",
+    }.items():
+        command = [sys.executable, script, *words]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("[")]  # ir_datasets' own log
+        assert done.returncode == 1 and len(lines) == 1 and lines[0].startswith(told) and len(lines[0]) < 300
 
 
 def test_latex_table(folder, shared, tmp_path):
