@@ -11,12 +11,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
+from rader_ir.corpus import read_queries
 from rader_ir.evaluation import evaluate
 from rader_ir.files import find_file, read_text
-from rader_ir.runs import RUN_ENDINGS, Qrels, Run, read_qrels, read_run
+from rader_ir.runs import RUN_ENDINGS, Qrels, read_qrels, read_run, some, without
 
 MEAN = "mean"  # of a table: figures of the plain mean over its collections
 QRELS = (".tsv", ".qrels", ".txt")
+QUERIES = (".jsonl", ".tsv")
 SHOWN = 20  # figures that differ, in a report
 
 
@@ -62,7 +64,12 @@ def compare(
 
 
 def check_table(
-    table: Mapping[str, Mapping[str, float]], runs: str | Path, qrels: str | Path, *, decimals: int
+    table: Mapping[str, Mapping[str, float]],
+    runs: str | Path,
+    qrels: str | Path,
+    *,
+    decimals: int,
+    queries: str | Path | None = None,
 ) -> list[Check]:
     """Measure the runs of a folder against a table.
 
@@ -71,14 +78,15 @@ def check_table(
         runs: folder of COLLECTION.trec, .run or .txt in TREC's form, or .json; each may be packed as .gz.
         qrels: folder of COLLECTION.tsv, .qrels or .txt, likewise.
         decimals: digits that the figures are rounded to.
+        queries: folder of COLLECTION.jsonl or .tsv, whose `excluded_ids` leave the lists first; None excludes nothing.
 
     Returns:
         Checks in the table's order; a collection without a run has no figures found, and then the mean has none either.
 
     Raises:
         ValueError: a mean of a measure that a collection lacks, an unknown measure, a broken file, two of one name, a run and
-            judgements that do not meet.
-        FileNotFoundError: no run of the table is there, or one is there without its judgements.
+            judgements that do not meet, queries of which none is judged.
+        FileNotFoundError: no run of the table is there, or one is there without its judgements or queries.
     """
     collections = {name: figures for name, figures in table.items() if name != MEAN}
     paths = {name: find_file(runs, name, RUN_ENDINGS) for name in collections}
@@ -87,7 +95,7 @@ def check_table(
             f"{runs}: none of the runs {', '.join(collections)} is there, as NAME.trec or NAME.json"
         )
     found = {
-        name: None if path is None else _measured(read_run(path), judgements(qrels, name), collections[name], path)
+        name: None if path is None else _found(path, judgements(qrels, name), collections[name], queries, name)
         for name, path in paths.items()
     }
     tolerance = rounding(decimals)
@@ -172,13 +180,27 @@ def report(checks: Iterable[Check]) -> str:
     return "\n".join(lines)
 
 
-def _measured(run: Run, qrels: Qrels, figures: Mapping[str, float], path: Path) -> dict[str, float]:
+def _found(
+    path: Path, qrels: Qrels, figures: Mapping[str, float], queries: str | Path | None, name: str
+) -> dict[str, float]:
+    run = without(read_run(path), {} if queries is None else _excluded(queries, name, qrels))
     try:
         return {
             measure: sum(evaluate(run, qrels, [measure]).values()) for measure in figures
         }  # of one, under its name here
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _excluded(folder: str | Path, name: str, qrels: Qrels) -> dict[str, frozenset[str]]:
+    """{query_id: doc_ids} that a collection's queries exclude."""
+    path = find_file(folder, name, QUERIES)
+    if path is None:
+        raise FileNotFoundError(f"{folder}: no queries of {name}; expected {name}.jsonl or .tsv (.gz too)")
+    texts, excluded = read_queries(path)
+    if texts.keys().isdisjoint(qrels):
+        raise ValueError(f"{path}: none of its queries is judged: {some(texts)} in it, {some(qrels)} in the judgements")
+    return excluded
 
 
 def _means(wanted: Mapping[str, float], found: Mapping[str, dict[str, float] | None]) -> dict[str, float] | None:

@@ -57,6 +57,22 @@ def test_figures_that_agree(files, capsys):
     assert (told["figures"], told["differ"], told["without_run"], told["failed"]) == (5, 0, 0, [])
 
 
+def test_what_a_query_excludes_leaves_its_list(files, capsys):
+    """Without x, which "one" excludes, a stands first: nDCG and RR are 1."""
+    Path("queries").mkdir()
+    write({"one": {"nDCG@10": 1.0, "RR": 1.0}, "two": {"RR": 1.0}})
+    assert rader(CALL) == 1
+    Path("queries/one.jsonl").write_text('{"id": "q", "text": "why?", "excluded_ids": ["x"]}\n')
+    capsys.readouterr()
+    assert rader(f"{CALL} --queries queries") == 2
+    assert "queries: no queries of two; expected two.jsonl or .tsv" in capsys.readouterr().err
+    Path("queries/two.tsv").write_text("other\twhy?\n")
+    assert rader(f"{CALL} --queries queries") == 2
+    assert "none of its queries is judged: 'other' in it, 'q' in the judgements" in capsys.readouterr().err
+    Path("queries/two.tsv").write_text("q\twhy?\n")
+    assert rader(f"{CALL} --queries queries") == 0
+
+
 def test_what_differs_is_named_with_the_difference_farthest_first(files, capsys):
     """.6309 against .63 and .5 against .75, of a table with four digits; the mean is what it was."""
     write(TABLE | {"one": {"nDCG@10": 0.63, "RR": 0.75}})

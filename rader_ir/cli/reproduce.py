@@ -14,12 +14,17 @@ from rader_ir.reproduce import Check, check_table, checked_table, read_expected,
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The runs, the figures and the judgements."""
     parser.add_argument(
-        "folder", metavar="FOLDER", help="runs as NAME.trec or NAME.json (.gz too), or RaDeR's score files"
+        "folder",
+        metavar="FOLDER",
+        help="runs as NAME.trec or NAME.json (.gz too); of RaDeR's score files the folder that holds the model's",
     )
     parser.add_argument(
         "--expected", required=True, metavar="FILE", help='JSON {name: {measure: figure}}; "mean" is over all names'
     )
     parser.add_argument("--qrels", required=True, metavar="DIR", help="judgements as NAME.tsv (.gz too)")
+    parser.add_argument(
+        "--queries", metavar="DIR", help="queries as NAME.jsonl (.gz too): their excluded_ids are obeyed"
+    )
     parser.add_argument(
         "--decimals",
         type=options.positive,
@@ -35,7 +40,8 @@ def run(args: argparse.Namespace) -> dict:
         checks, note = _released(content, args)
     else:
         table = checked_table(content, args.expected)
-        checks, note = check_table(table, args.folder, args.qrels, decimals=args.decimals or decimals), ""
+        given = {"decimals": args.decimals or decimals, "queries": args.queries}
+        checks, note = check_table(table, args.folder, args.qrels, **given), ""
     print(report(checks), *filter(None, [note]), sep="\n")
     failed = [check for check in checks if not check.agrees]
     lacking = sum(check.found is None for check in failed)
@@ -48,6 +54,10 @@ def _released(content: dict, args: argparse.Namespace) -> tuple[list[Check], str
 
     if args.decimals:
         raise ValueError("--decimals is for a table; RaDeR's released figures have five, leave it out")
+    if args.queries:
+        raise ValueError(
+            "--queries is for a table; RaDeR's released figures are of their lists as they are, leave it out"
+        )
     folder = Path(args.folder) / str(content["model"])
     if not folder.is_dir():
         raise FileNotFoundError(f"{args.folder} holds no folder {content['model']}; give the folder that holds it")
