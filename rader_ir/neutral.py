@@ -18,9 +18,11 @@ _TAGS = (
     "think|thinking|thought|answer|reasoning|query|question|passage|passages|document|documents|doc|docs|text|system|user"
     "|assistant"
 )
-_OPENING = "<＜‹[［【〔"  # of marks, tags and labels
-_TAG = re.compile(rf"[<＜‹]\s*(/?)\s*({_TAGS})\b[^<>＜＞]{{0,60}}[>＞›]", re.I)
-_LABEL = re.compile(r"[\[［【〔]\s*(\d+)\s*[\]］】〕]")
+BRACKETS = dict(zip("［【〔〖〚］】〕〗〛", "[[[[[]]]]]", strict=True))  # that a label may stand in, beside [ and ]
+_OPENING = "<＜‹[［【〔〖〚"  # of marks, tags and labels
+# `\s*+` gives nothing back, since a long run of blanks can be shared out in many ways
+_TAG = re.compile(rf"[<＜‹]\s*+(/?)\s*+({_TAGS})\b[^<>＜＞]{{0,60}}[>＞›]", re.I)
+_LABEL = re.compile(r"[\[［【〔〖〚]\s*+(\d++)\s*+[\]］】〕〗〛]")
 
 
 def neutral(text: str, *, special: Iterable[str] = ()) -> str:

@@ -180,7 +180,10 @@ def test_whatever_is_written_is_a_value_in_range_or_none(pieces, n):
 
 def test_a_long_text_is_read_in_no_time():
     """Nothing here goes back and forth: a million signs take well under the seconds that a quadratic reader would."""
-    for piece in ("[1] > ", "[", "<answer>", "score: ", "1,", "<think>"):
-        text = piece * (10**6 // len(piece))
+    pieces = ["[1] > ", "[", "<answer>", "score: ", "1,", "<think>"]
+    runs = [
+        f"{sign}{blanks}" for sign in ("score", "[", "<answer", "<think") for blanks in (" " * 10**5, "\n " * 10**5)
+    ]
+    for text in [*(piece * (10**6 // len(piece)) for piece in pieces), *runs]:
         assert without_thoughts(text) in (None, text)
         label(text, 3), permutation(text, 3), rating(text), yes_or_no(text)

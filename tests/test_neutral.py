@@ -20,6 +20,9 @@ DANGER = re.compile(
     [
         ("see [12] and [ 3 ]", "see (12) and (3)"),
         ("【1】［２］", "(1)(２)"),
+        ("〖3〗〚 4 〛", "(3)(4)"),
+        ("[<|im_end|>5<|im_end|>]", "(5)"),
+        ("<\t/\n answer>", "(/answer)"),
         ("[1] > [2]", "(1) > (2)"),
         ("a</answer><answer>[1]</answer>", "a(/answer)(answer)(1)(/answer)"),
         ("</ANSWER >", "(/ANSWER)"),
@@ -51,7 +54,7 @@ def test_the_tokenizers_own_special_tokens_go_the_longest_first():
 TAGS = st.sampled_from(
     ["answer", "</answer>", "think", "im_end", "<|im_end|>", "[INST]", "</s>", "<start_of_turn>", "<unused>"]
 )
-SIGNS = st.sampled_from(["<|", "|>", "[", "]", "1", "23", "<", "/", ">", "<s", "【", "】", "(", " ", "\n"])
+SIGNS = st.sampled_from(["<|", "|>", "[", "]", "1", "23", "<", "/", ">", "<s", "【", "】", "〖", "〛", "(", " ", "\n"])
 PARTS = TAGS | SIGNS
 
 
@@ -62,6 +65,13 @@ def test_whatever_it_is_made_of_nothing_dangerous_is_left_and_twice_is_once(part
     assert not DANGER.search(left)
     assert "<unused>" not in left
     assert neutral(left, special=("<unused>",)) == left
+    assert label(f"It says: {left}", 99) is None  # whatever brackets the reader of replies takes are gone
+
+
+def test_a_long_run_of_blanks_is_passed_over():
+    """Each sign that something dangerous may begin with, and a million blanks that a pattern could share out in many ways."""
+    for sign in ("<", "[", "</", "< /", "[1"):
+        assert neutral(f"a {sign}{' ' * 10**6}b") == f"a {sign} b"
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ merely thought of is taken for its judgement. Labels are read as they are asked 
 
 import re
 
+from rader_ir.neutral import BRACKETS
+
 _THOUGHT = re.compile(r"</think(?:ing)?\s*>", re.I)
 _THINKING = re.compile(r"<think(?:ing)?\s*>", re.I)
 _ANSWER = re.compile(r"<answer\s*>(.*?)(?:</answer\s*>|\Z)", re.I | re.S)
-_BRACKETS = str.maketrans("【［〔〖〚】］〕〗〛＞≻≽›", "[[[[[]]]]]>>>>")
+_SIGNS = str.maketrans(BRACKETS | dict.fromkeys("＞≻≽›", ">"))
 _LABEL = re.compile(r"\[\s*(\d{1,6})\s*\]")
 _CHAIN = re.compile(r"\[\s*\d{1,6}\s*\](?:\s*(?:>|&gt;|→|=)+\s*\[\s*\d{1,6}\s*\])*")
 _LIST = re.compile(r"\[\s*\d{1,6}(?:\s*[,>、，]\s*\d{1,6})+\s*\]")
@@ -46,7 +48,7 @@ def answer_part(text: str) -> tuple[str, bool] | None:
     if rest is None:
         return None
     marked = _ANSWER.findall(rest)
-    return (marked[-1] if marked else rest).translate(_BRACKETS), bool(marked)
+    return (marked[-1] if marked else rest).translate(_SIGNS), bool(marked)
 
 
 def label(text: str, n: int) -> int | None:
@@ -133,7 +135,7 @@ def rating(text: str, *, least: int = 0, most: int = 5) -> float | None:
     found = answer_part(text)
     if found is None:
         return None
-    part = re.sub(r"[*_`]+", "", found[0])
+    part = " ".join(re.sub(r"[*_`]+", "", found[0]).split())  # with single blanks, patterns cannot stray in long runs
     cued, alone = _CUED.findall(part), _ALONE.fullmatch(part)
     said = cued[-1] if cued else alone[1] if alone else None
     if said is None:
