@@ -29,7 +29,7 @@ DETAILS = {
 _OF_FRAMES = ("query_field", "text_field", "num_results", "details")
 
 
-class _AsksLM(Configured, CutsRanks, pt.Transformer):
+class AsksLM(Configured, CutsRanks, pt.Transformer):
     """What these transformers share: they are a system's name and its options."""
 
     _system = ""
@@ -99,7 +99,7 @@ def _detail(name: str, told: tuple):
     return reasoning if name == "reasoning" else getattr(statistics, name.removeprefix("llm_"))
 
 
-class RankR1Reranker(_AsksLM):
+class RankR1Reranker(AsksLM):
     """Rank-R1 (arXiv:2503.06034): a reasoning model names the best of a few passages, and a heap makes a ranking of that.
 
     Args:
@@ -159,7 +159,7 @@ class RankR1Reranker(_AsksLM):
         self._keep(locals())
 
 
-class RankGPTReranker(_AsksLM):
+class RankGPTReranker(AsksLM):
     """RankGPT (arXiv:2304.09542) and its kin, zero-shot: an instruct model orders windows of passages, or chooses among them.
 
     Args:
@@ -207,7 +207,7 @@ class RankGPTReranker(_AsksLM):
         self._keep(locals())
 
 
-class DeARListwiseReranker(_AsksLM):
+class DeARListwiseReranker(AsksLM):
     """DeAR's listwise stage (arXiv:2508.16998): the first 30 in windows of 20, each ordered with its reasons.
 
     Args:
@@ -251,7 +251,7 @@ class DeARListwiseReranker(_AsksLM):
         self._keep(locals())
 
 
-class LLMRatingReranker(_AsksLM):
+class LLMRatingReranker(AsksLM):
     """RaDeR's rating by an instruct model (arXiv:2505.18405): each document from 0 to 5 by itself, as 0 to 1; -1 is unreadable.
 
     Ratings tie often: `RaDeRFusion` with the first stage's scores breaks ties as the paper does, and `method="expected"` leaves
@@ -300,7 +300,7 @@ class LLMRatingReranker(_AsksLM):
         self._keep(locals())
 
 
-class ICRReranker(_AsksLM):
+class ICRReranker(AsksLM):
     """ICR (arXiv:2410.02642): all documents in one prompt of an instruct model in this process; where the query looks decides.
 
     Nothing is generated: per query the documents are read once, then the query and one that says nothing. Scores are sums of

@@ -4,8 +4,6 @@
 frame that depends neither on the rows' order nor on the batch size.
 """
 
-import os
-
 import pandas as pd
 import pyterrier as pt
 
@@ -13,8 +11,6 @@ from pyterrier_rader import frames, live
 from pyterrier_rader.configured import Configured, CutsRanks, check_count, shown_as
 from rader_ir.checkpoints import DEFAULT_RERANKER
 from rader_ir.rerank.pointwise import check_passages
-
-PRORANK = "mixedbread-ai/mxbai-rerank-base-v2"
 
 
 class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
@@ -116,73 +112,3 @@ class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
     def fingerprint(self) -> str:
         """Changes with whatever changes scores; keys caches."""
         return self.model().fingerprint()
-
-
-class ProRankReranker(RaDeRReranker):
-    """ProRank (arXiv:2506.03487): a language model is asked whether a document is relevant, and scored by its logits of 1 and 0.
-
-    Args:
-        checkpoint: as `rader_ir.rerank.prorank.ProRank`: by default mxbai-rerank-base-v2, which is the paper's small model; or a
-            ready object with `score(queries, docs)`.
-        prompt: a TOML file of your own wording, laid out as `rader_ir/prompts/prorank.toml`.
-        instruction: a line of its own before each query.
-        max_length: tokens of prompt, query and document together.
-        query_field, text_field, passage_length, passage_stride, num_results, revision, batch_tokens, device, dtype, verbose: as
-            `RaDeRReranker`.
-
-    Raises:
-        ValueError: as `RaDeRReranker`.
-    """
-
-    schematic = shown_as("ProRank")
-
-    def __init__(
-        self,
-        checkpoint=PRORANK,
-        *,
-        prompt: str | os.PathLike | None = None,
-        instruction: str = "",
-        query_field: str = "query",
-        text_field: str = "text",
-        passage_length: int | None = None,
-        passage_stride: int | None = None,
-        num_results: int | None = None,
-        max_length: int | None = None,
-        revision: str | None = None,
-        batch_tokens: int | None = None,
-        device: str | None = None,
-        dtype: str | None = None,
-        verbose: bool = False,
-    ):
-        super().__init__(
-            checkpoint,
-            query_field=query_field,
-            text_field=text_field,
-            passage_length=passage_length,
-            passage_stride=passage_stride,
-            num_results=num_results,
-            max_length=max_length,
-            revision=revision,
-            batch_tokens=batch_tokens,
-            device=device,
-            dtype=dtype,
-            verbose=verbose,
-        )
-        self.prompt, self.instruction = prompt, instruction
-
-    def model(self):
-        """The live reranker of `rader_ir`, loaded at its first pair."""
-        return live.reranker(
-            "prorank",
-            self.checkpoint,
-            prompt=self.prompt,
-            instruction=self.instruction,
-            passage_length=self.passage_length,
-            passage_stride=self.passage_stride,
-            max_length=self.max_length,
-            revision=self.revision,
-            batch_tokens=self.batch_tokens,
-            device=self.device,
-            dtype=self.dtype,
-            verbose=self.verbose,
-        )

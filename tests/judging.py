@@ -92,3 +92,12 @@ class WordJudge:
         else:
             text = " > ".join(f"[{place + 1}]" for place in ranked)
         return Reply(text=text, tokens_in=len(prompt.split()), tokens_out=len(text.split()))
+
+    async def score_tokens(self, messages, *, tokens):
+        """Of "1" and "0": as much likelier as words are shared by query and document, by -1 where none is."""
+        from rader_ir.lm import TokenScores
+
+        self.asked.append(messages)
+        query, text = re.search(r"query: (.*)\ndocument: (.*)\n", messages[-1]["content"]).groups()
+        shared = len(set(re.findall(r"\w+", query.lower())) & set(re.findall(r"\w+", text.lower())))
+        return TokenScores(logprobs=(-1.0, -1.0 - (shared or -1)), tokens_in=len(text.split()))

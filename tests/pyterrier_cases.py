@@ -22,6 +22,7 @@ from pyterrier_rader import (
     ICRReranker,
     IDCMReranker,
     LLMRatingReranker,
+    ProRankLMReranker,
     ProRankReranker,
     RaDeREncoder,
     RaDeRFusion,
@@ -128,6 +129,7 @@ CASES = {
     "idcm": Case(lambda: IDCMReranker(READER), results, "rank", "text"),
     "idcm, no snippets": Case(lambda: IDCMReranker(READER, snippets=False), results, "rank", "text"),
     "prorank": Case(lambda: ProRankReranker(SCORER), results, "rank", "text"),
+    "prorank, asked": Case(lambda: ProRankLMReranker(JUDGE), results, "rank", "text"),
     "rank-r1": Case(lambda: RankR1Reranker(JUDGE, children=2, top=3), results, "rank", "text"),
     "rankgpt": Case(lambda: RankGPTReranker(JUDGE, window=3, stride=2), results, "rank", "text"),
     "rankgpt, shown by chance": Case(

@@ -27,6 +27,8 @@ from pyterrier_rader import (  # noqa: E402
     ICRReranker,
     IDCMReranker,
     LLMRatingReranker,
+    ProRankLMReranker,
+    ProRankReranker,
     RaDeREncoder,
     RaDeRFusion,
     RaDeRIndex,
@@ -78,6 +80,8 @@ CONFIGURED = [
     LLMRatingReranker("local:somewhere", method="expected", task="pony", plain=True),
     ReasoningQuery("http://127.0.0.1:9/v1", lm_model="instruct", expand=True, cache="replies"),
     ReasoningQuery("local:somewhere", max_tokens=512, temperature=0.7, seed=3, timeout=900.0),
+    ProRankLMReranker("vllm:somewhere", instruction="find", passage_words=300, num_results=5),
+    ProRankReranker("organisation/judge", prompt=None, instruction="find", max_length=900),
     ICRReranker(),
     ICRReranker("organisation/instruct", method="qa", layers=(8, 12), window=20, num_results=5),
     ICRReranker("organisation/instruct", heads=((3, 1), (4, 0)), calibrated=False, dtype="bfloat16"),
@@ -296,7 +300,7 @@ import pyterrier as pt
 from pyterrier_rader import *
 encoder, reranker = RaDeREncoder(task="biology"), RaDeRReranker(passage_length=128)
 judge = RankR1Reranker("local:nowhere", details=True) >> LLMRatingReranker("vllm:nowhere", num_results=3)
-judge = judge >> ICRReranker("organisation/nowhere", layers=[3, 5], num_results=3)
+judge = judge >> ProRankLMReranker("vllm:nowhere") >> ICRReranker("organisation/nowhere", layers=[3, 5], num_results=3)
 reason = ReasoningQuery("vllm:nowhere", cache="replies") >> SafeQueries()
 long = IDCMReranker("nowhere") >> IDCMReranker("nowhere", snippets=False)
 dense, bm25 = encoder >> RaDeRIndex("nowhere").retriever(), Bm25Retriever("nowhere")

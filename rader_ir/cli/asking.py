@@ -75,6 +75,8 @@ def check(args: argparse.Namespace) -> None:
     foreign = given(args, _OF_CHECKPOINTS if asks else NAMES)
     if args.system == "prorank":  # a model that scores pairs, and is asked in words
         foreign.pop("prompt", None)
+    if args.system == "prorank-lm":  # the other way round
+        foreign.pop("instruction", None)
     if foreign:
         told = "a model that scores pairs" if asks else f"systems that ask a language model: {', '.join(ASKING)}"
         raise ValueError(f"{flag(next(iter(foreign)))} is for {told}; leave it out with --system {args.system}")
@@ -82,7 +84,7 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError(
             f"--system {args.system} asks a language model; give --lm URL and --lm-model NAME, or --lm local:FOLDER"
         )
-    if args.task and asks and args.system != "llm-rating":
+    if args.task and asks and args.system not in ("llm-rating", "prorank-lm"):
         raise ValueError(f"--task chooses no wording of --system {args.system}; leave it out, or give --prompts")
 
 
@@ -93,7 +95,9 @@ def opened(args: argparse.Namespace):
         ValueError: an option that this system has not, or a value out of range.
     """
     found = given(args, NAMES)
-    if args.task:
+    if args.system == "prorank-lm":
+        found["instruction"] = options.instruction(args)
+    elif args.task:
         found["task"] = args.task
     module, name = SYSTEMS[args.system]
     judge = import_module("rader_ir.rerank.judge").Judge

@@ -15,6 +15,7 @@ SYSTEMS = {
     "rader": ("rader_ir.rerank.rader", "RaDeR"),
     "biencoder": ("rader_ir.rerank.biencoder", "BiEncoder"),
     "prorank": ("rader_ir.rerank.prorank", "ProRank"),
+    "prorank-lm": ("rader_ir.rerank.prorank_lm", "ProRankLM"),
     "rank-r1": ("rader_ir.rerank.rank_r1", "RankR1"),
     "rankgpt": ("rader_ir.rerank.rankgpt", "RankGPT"),
     "dear-pointwise": ("rader_ir.rerank.dear", "DeARPointwise"),
@@ -25,7 +26,7 @@ SYSTEMS = {
 }
 
 # Those that ask a language model: made with `lm`, not with a checkpoint; beside `score` they have `rank` and `statistics`
-ASKING = ("rank-r1", "rankgpt", "dear-listwise", "llm-rating")
+ASKING = ("rank-r1", "rankgpt", "dear-listwise", "llm-rating", "prorank-lm")
 
 
 class Reranker(Protocol):

@@ -11,16 +11,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from rader_ir import bright
 from rader_ir.answers import rating
-from rader_ir.lm.asking import side_by_side
 from rader_ir.lm.replies import PLAIN
 from rader_ir.prompts import HOLES, load_prompts
-from rader_ir.rerank.comparison import Progress, check_answered, check_lists
-from rader_ir.rerank.judge import Judge, Judgement, Question, Session
-from rader_ir.rerank.ranking import Ranking, Statistics
+from rader_ir.rerank.each import Each
+from rader_ir.rerank.judge import Judge, Judgement, Question
 
 MOST = 5
 UNREADABLE = -1.0  # as in the published files
@@ -38,7 +34,7 @@ TASKS = {
 }
 
 
-class LLMRating:
+class LLMRating(Each):
     """Scores of 0 to 1 in steps of a fifth, or between them; -1 where no rating can be read.
 
     Args:
@@ -76,51 +72,12 @@ class LLMRating:
         section = _section(task)
         prompts = load_prompts(prompt, name="llm_rating", sections=(section, "digit"))
         self._digit = prompts["digit"].user if method == "expected" else ""
-        self._question = partial(Rated, plain=plain, digit=self._digit)
-        self.judge = Judge(lm, prompts[section], top_p=top_p, **options)
-        self.truncated = 0
-        self.statistics: list[Statistics] = []
-
-    def score(self, queries: Sequence[str], docs: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """One float32 array [len(docs[i])] per query, in the order given; raises as `Comparison.score`."""
-        return [ranking.scores for ranking in self.rank(queries, docs)]
-
-    def rank(self, queries: Sequence[str], docs: Sequence[Sequence[str]]) -> list[Ranking]:
-        """As `score`, with the order, what the model wrote and what it cost; ties keep the order given."""
-        check_lists(queries, docs)
-        if not any(map(len, docs)):  # no model is opened for nothing
-            rankings = [_ranking(Progress(texts), []) for texts in docs]
-        else:
-            rankings = self.judge.run(lambda session: self._ranked(session, queries, docs))
-        self.statistics = [ranking.statistics for ranking in rankings]
-        self.truncated += sum(each.shortened for each in self.statistics)
-        return rankings
-
-    async def _ranked(self, session: Session, queries, docs) -> list[Ranking]:
-        seen = [Progress(texts) for texts in docs]
-        rated = partial(self._rated, session, queries, seen)
-        places = [(query, place) for query, texts in enumerate(docs) for place in range(len(texts))]
-        values = iter(await side_by_side(places, rated, width=2 * self.judge.width))
-        check_answered(each.statistics for each in seen)
-        return [_ranking(one, [next(values) for _ in one.texts]) for one in seen]
-
-    async def _rated(self, session: Session, queries, seen: list[Progress], at: tuple[int, int]) -> float:
-        query, place = at
-        progress = seen[query]
-        progress.clock()
-        judgement, first = await session.judged(queries[query], [progress.texts[place]], self._question)
-        progress.count(judgement, first=first)
-        progress.clock()
-        progress.reason(judgement.text, [place], [place])
-        return UNREADABLE if judgement.answer is None else judgement.answer / MOST
+        judge = Judge(lm, prompts[section], top_p=top_p, **options)
+        super().__init__(judge, question=partial(Rated, plain=plain, digit=self._digit), worth=_worth)
 
     def fingerprint(self) -> str:
         """Changes with whatever changes scores."""
-        return f"{type(self).__name__} {self.method} {self.plain} {self._digit!r} {self.judge.fingerprint()}"
-
-    def unload(self) -> None:
-        """Leave the model."""
-        self.judge.unload()
+        return f"{super().fingerprint()} {self.method} {self.plain} {self._digit!r}"
 
 
 class Rated(Question):
@@ -163,13 +120,12 @@ class Rated(Question):
         return self._counted(await self.session.lm.score_tokens(messages, tokens=DIGITS))
 
 
+def _worth(judgement: Judgement) -> float:
+    return UNREADABLE if judgement.answer is None else judgement.answer / MOST
+
+
 def _section(task: str) -> str:
     section = task if task in KINDS else TASKS.get(task, "general" if task in bright.TASKS else None)
     if section is None:
         raise ValueError(f"task {task!r} is unknown; choose one of {', '.join(KINDS)}, or a task of BRIGHT")
     return section
-
-
-def _ranking(progress: Progress, scores: list[float]) -> Ranking:
-    order = sorted(range(len(scores)), key=lambda position: -scores[position])
-    return Ranking(order, np.array(scores, dtype=np.float32), progress.reasoning, progress.statistics)
