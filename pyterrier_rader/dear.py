@@ -3,6 +3,7 @@
 The pointwise stage scores all documents by a cross-encoder, the listwise one then has a language model order the best of them.
 """
 
+import inspect
 import os
 
 import pandas as pd
@@ -14,13 +15,31 @@ from pyterrier_rader.rerankers import RaDeRReranker
 
 STAGES = ("pointwise", "listwise", "both")
 _SHARED = ("query_field", "text_field", "num_results")
-_OF_PAIRS = ("checkpoint", "revision", "batch_tokens", "device", "dtype", "verbose")
-_OF_LISTS = ("lm", "lm_model", "api_key_env", "prompt", "window", "stride", "first", "asks", "passage_words", "context")
-_OF_LISTS += ("temperature", "max_tokens", "seed", "concurrency", "cache", "details")
+_OF_PAIRS = ("checkpoint", "padding", "revision", "batch_tokens", "device", "dtype", "verbose")
+_OF_LISTS = (
+    "lm",
+    "lm_model",
+    "api_key_env",
+    "prompt",
+    "window",
+    "stride",
+    "first",
+    "asks",
+    "passage_words",
+    "query_words",
+)
+_OF_LISTS += ("context", "temperature", "max_tokens", "shuffle", "streaming", "seed", "concurrency", "cache", "details")
 
 
 class _Pointwise(RaDeRReranker):
     _system = "dear-pointwise"
+
+    def __init__(self, checkpoint, *, padding: str, **options):
+        super().__init__(checkpoint, **options)
+        self.padding = padding
+
+    def _options(self) -> dict:
+        return {**super()._options(), "padding": self.padding}
 
 
 class DeARReranker(Configured, CutsRanks, pt.Transformer):
@@ -31,9 +50,10 @@ class DeARReranker(Configured, CutsRanks, pt.Transformer):
         stage: "pointwise", "listwise" or "both".
         checkpoint: of the pointwise stage, as `rader_ir.rerank.dear.DeARPointwise`; or a ready object with
             `score(queries, docs)`.
+        padding: of the pointwise stage: "none", or "max_length" for released checkpoints that learned so.
         revision, batch_tokens, device, dtype, verbose: of the pointwise stage, as `RaDeRReranker`.
-        lm_model, api_key_env, prompt, window, stride, first, asks, passage_words, context, temperature, max_tokens, seed,
-        concurrency, cache, details: of the listwise stage, as `DeARListwiseReranker`.
+        lm_model, api_key_env, prompt, window, stride, first, asks, passage_words, query_words, context, temperature, max_tokens,
+        shuffle, streaming, seed, concurrency, cache, details: of the listwise stage, as `DeARListwiseReranker`.
         query_field, text_field, num_results: as `RaDeRReranker`.
 
     Raises:
@@ -49,6 +69,7 @@ class DeARReranker(Configured, CutsRanks, pt.Transformer):
         *,
         stage: str = "both",
         checkpoint="abdoelsayed/dear-8b-reranker-ce-v1",
+        padding: str = "none",
         lm_model: str | None = None,
         api_key_env: str | None = None,
         prompt: str | os.PathLike | None = None,
@@ -57,11 +78,14 @@ class DeARReranker(Configured, CutsRanks, pt.Transformer):
         first: int | None = 30,
         asks: int = 3,
         passage_words: int | None = 300,
+        query_words: int | None = None,
         context: int | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        shuffle: bool = False,
+        streaming: bool = True,
         seed: int = 0,
-        concurrency: int = 64,
+        concurrency: int | None = None,
         cache: str | os.PathLike | None = None,
         revision: str | None = None,
         batch_tokens: int | None = None,
@@ -77,19 +101,10 @@ class DeARReranker(Configured, CutsRanks, pt.Transformer):
             raise ValueError(f"stage {stage!r} is unknown; choose {', '.join(map(repr, STAGES))}")
         if stage != "pointwise" and lm is None:
             raise ValueError(f"stage {stage!r} asks a language model; give lm, or choose stage 'pointwise'")
-        self.lm, self.stage, self.checkpoint, self.lm_model, self.api_key_env = (
-            lm,
-            stage,
-            checkpoint,
-            lm_model,
-            api_key_env,
-        )
-        self.prompt, self.window, self.stride, self.first, self.asks = prompt, window, stride, first, asks
-        self.passage_words, self.context, self.temperature = passage_words, context, temperature
-        self.max_tokens, self.seed, self.concurrency, self.cache = max_tokens, seed, concurrency, cache
-        self.revision, self.batch_tokens, self.device, self.dtype = revision, batch_tokens, device, dtype
-        self.verbose, self.query_field, self.text_field = verbose, query_field, text_field
-        self.num_results, self.details = check_count("num_results", num_results, optional=True), details
+        given = locals()
+        for name in inspect.signature(type(self)).parameters:
+            setattr(self, name, given[name])
+        check_count("num_results", num_results, optional=True)
         self.stages()
 
     def stages(self) -> list[pt.Transformer]:

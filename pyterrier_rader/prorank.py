@@ -6,7 +6,6 @@ or vLLM their log-probabilities.
 
 import os
 
-from pyterrier_rader import live
 from pyterrier_rader.configured import shown_as
 from pyterrier_rader.llm_rerankers import AsksLM
 from pyterrier_rader.rerankers import RaDeRReranker
@@ -31,6 +30,7 @@ class ProRankReranker(RaDeRReranker):
     """
 
     schematic = shown_as("ProRank")
+    _system = "prorank"
 
     def __init__(
         self,
@@ -66,22 +66,10 @@ class ProRankReranker(RaDeRReranker):
         )
         self.prompt, self.instruction = prompt, instruction
 
-    def model(self):
-        """The live reranker of `rader_ir`, loaded at its first pair."""
-        return live.reranker(
-            "prorank",
-            self.checkpoint,
-            prompt=self.prompt,
-            instruction=self.instruction,
-            passage_length=self.passage_length,
-            passage_stride=self.passage_stride,
-            max_length=self.max_length,
-            revision=self.revision,
-            batch_tokens=self.batch_tokens,
-            device=self.device,
-            dtype=self.dtype,
-            verbose=self.verbose,
-        )
+    def _options(self) -> dict:
+        options = super()._options()
+        del options["forms"]
+        return {**options, "prompt": self.prompt, "instruction": self.instruction}
 
 
 class ProRankLMReranker(AsksLM):

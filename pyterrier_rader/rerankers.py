@@ -77,19 +77,11 @@ class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
 
     def model(self):
         """The live reranker of `rader_ir`, or the ready object; weights are loaded when it gets its first pair."""
-        return live.reranker(
-            self._system,
-            self.checkpoint,
-            passage_length=self.passage_length,
-            passage_stride=self.passage_stride,
-            max_length=self.max_length,
-            forms=self.forms,
-            revision=self.revision,
-            batch_tokens=self.batch_tokens,
-            device=self.device,
-            dtype=self.dtype,
-            verbose=self.verbose,
-        )
+        return live.reranker(self._system, self.checkpoint, **self._options())
+
+    def _options(self) -> dict:
+        names = ("passage_length", "passage_stride", "max_length", "forms", "revision")
+        return {name: getattr(self, name) for name in (*names, "batch_tokens", "device", "dtype", "verbose")}
 
     def instructions(self, frame: pd.DataFrame) -> None:
         """None: the model reads queries as they are."""

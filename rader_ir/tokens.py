@@ -117,10 +117,11 @@ class TextTokens:
 
         Where the form holds special tokens, those that a query or a document holds become blanks.
         """
-        queries = self._bounded(queries, self.checkpoint.pair_query_tokens)
-        docs = self._bounded(docs, self.checkpoint.pair_doc_tokens)
+        queries, queries_short = self._bounded(queries, self.checkpoint.pair_query_tokens)
+        docs, docs_short = self._bounded(docs, self.checkpoint.pair_doc_tokens)
         read = self.shortened(queries, instruction, max_length)
-        short = [read[query] != query for query in queries]
+        cut = zip(queries_short, docs_short, (read[query] != query for query in queries), strict=True)
+        short = [any(parts) for parts in cut]
         queries = [read[query] for query in queries]
         form = self.checkpoint.pair_form
         if form is None:
@@ -139,10 +140,11 @@ class TextTokens:
                 short[i] = True
         return Ids([self.head + body + self.tail for body in bodies], sum(short))
 
-    def _bounded(self, texts: Sequence[str], most: int | None) -> Sequence[str]:
-        """The texts without special tokens that could pass for the form's, each cut to `most` tokens of its own."""
+    def _bounded(self, texts: Sequence[str], most: int | None) -> tuple[Sequence[str], list[bool]]:
+        """The texts without special tokens that could pass for the form's, cut to `most` tokens of their own; which were cut."""
         if self._marks is None and most is None:
-            return texts
+            return texts, [False] * len(texts)
+        cut: set[str] = set()
         bare = {text: self._marks.sub(" ", text) if self._marks else text for text in dict.fromkeys(texts)}
         if most is not None and bare:
             options = dict(add_special_tokens=False, return_offsets_mapping=True, verbose=False)
@@ -150,7 +152,8 @@ class TextTokens:
             for text, places in zip(list(bare), self.tokenizer(blank, **options)["offset_mapping"], strict=True):
                 if len(places) > most:
                     bare[text] = bare[text][: places[most - 1][1] - 1]
-        return [bare[text] for text in texts]
+                    cut.add(text)
+        return [bare[text] for text in texts], [text in cut for text in texts]
 
     def passages(self, texts: Sequence[str], length: int, stride: int | None) -> list[list[str]]:
         """Each text cut into passages of `length` tokens that begin every `stride` tokens and reach its end."""

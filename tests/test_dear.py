@@ -7,7 +7,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from rader_ir.checkpoints import find_checkpoint, write_config
 from rader_ir.rerank import open_reranker
-from rader_ir.rerank.dear import PAIRS, POINTWISE, DeAR, DeARListwise, DeARPointwise, pair_form
+from rader_ir.rerank.dear import PAIRS, POINTWISE, DeAR, DeARPointwise, pair_form
+from rader_ir.rerank.dear_listwise import DeARListwise
 from tests import tiny
 from tests.judging import WordJudge
 from tests.toys import WordOverlap
@@ -61,9 +62,50 @@ def test_scores_are_the_heads_whatever_is_padded(folder, padding):
     mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in made])
     with torch.inference_mode():
         expected = model(ids, attention_mask=mask).logits[:, 0].numpy()
-    found = np.concatenate(DeARPointwise(folder).score(QUERIES, DOCS))
+    ranker = DeARPointwise(folder)
+    found = np.concatenate(ranker.score(QUERIES, DOCS))
     np.testing.assert_allclose(found, expected, atol=2e-5)
-    assert np.ptp(expected) > 0.05
+    assert np.ptp(expected) > 0.05 and ranker.truncated == 3  # a long document, and two pairs of the long query
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 500, None])
+def test_padding_to_the_full_length_is_read_as_the_released_code_reads_it(folder, batch_tokens):
+    """The library's head with padding id 0 where end tokens pad, so that it takes the 228th place; not a text's end."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    made, end = [rows(tokenizer, *pair)[:228] for pair in pairs()], tokenizer.eos_token_id
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    model.config.pad_token_id = 0
+    ids = torch.tensor([row + [end] * (228 - len(row)) for row in made])
+    assert end != 0 and max(map(len, made)) < 228
+    with torch.inference_mode():
+        mask = torch.tensor([[1] * len(row) + [0] * (228 - len(row)) for row in made])
+        expected = model(ids, attention_mask=mask).logits[:, 0].numpy()
+    ranker = DeARPointwise(folder, padding="max_length", batch_tokens=batch_tokens)
+    docs = [*DOCS[:1], [*DOCS[1], DOCS[1][0]], []]  # an equal one, and none
+    found = ranker.score([*QUERIES, "none"], docs)
+    np.testing.assert_allclose(np.concatenate(found), [*expected, expected[3]], atol=2e-5)
+    assert [len(each) for each in found] == [3, 3, 0] and ranker.truncated == 3
+    plain = DeARPointwise(folder)
+    assert np.abs(np.concatenate(plain.score(QUERIES, DOCS)) - expected).max() > 1e-3
+    assert ranker.fingerprint() != plain.fingerprint()
+
+
+def test_padding_of_other_kinds(tmp_path, folder, capsys):
+    from rader_ir.cli import main
+
+    with pytest.raises(ValueError, match="padding 'longest' is unknown; choose 'none' or 'max_length'"):
+        DeARPointwise(folder, padding="longest")
+    with pytest.raises(ValueError, match="reads a head behind end tokens"):
+        DeARPointwise(tiny.bert(tmp_path, labels=1), padding="max_length").score(["a"], [["b"]])
+    ranker = DeARPointwise(folder, padding="max_length", passage_length=3)
+    text = "odd cycle graph integers product"
+    (pieces,) = ranker.model.passages([text], 3)
+    alone = DeARPointwise(folder, padding="max_length").score(QUERIES[:1], [pieces])[0]
+    assert len(pieces) > 1 and ranker.score(QUERIES[:1], [[text]])[0][0] == pytest.approx(alone.max(), abs=1e-5)
+    for system in ("rader", "icr", "rank-r1 --lm http://127.0.0.1:9/v1"):
+        words = f"rerank run --docs docs --queries queries --out out --padding max_length --system {system}"
+        assert main(words.split()) == 2
+        assert "padding" in capsys.readouterr().err
 
 
 def test_released_checkpoints_open_by_name():
@@ -106,6 +148,9 @@ def test_stages_in_pyterrier():
     assert DeARReranker(WordJudge(), stage="listwise").work == (0, 0)
     assert listwise.equals(DeARListwiseReranker(WordJudge(), first=3)(frame))
     assert set(pointwise["score"]) != set(both["score"])
+    asked = dict(shuffle=True, query_words=2, streaming=False, concurrency=2)
+    stages = DeARReranker(WordJudge(), padding="max_length", **asked).stages()
+    assert stages[0].padding == "max_length" and {name: getattr(stages[1], name) for name in asked} == asked
     with pytest.raises(ValueError, match="stage 'first' is unknown"):
         DeARReranker(stage="first")
     with pytest.raises(ValueError, match="give lm, or choose stage 'pointwise'"):

@@ -304,6 +304,7 @@ def test_pairs_bounded_each_by_itself(tiny_llama):
     ids = TextTokens(tokenizer, checkpoint).pairs(["x y z w v u", "x"], ["a b c d e f g", "<|eot_id|>a"], "", 64)
     found = [tokenizer.decode(row) for row in ids.rows]
     assert ids.rows[0].count(tokenizer.bos_token_id) == 2 and "<|eot_id|>" not in found[1]
+    assert ids.truncated == 1  # the first pair, though both of its texts were cut
     short = ["x y z w v u", "a b c d e f g"]
     cut = [
         tokenizer.decode(tokenizer(f" {t}", add_special_tokens=False)["input_ids"][:n])

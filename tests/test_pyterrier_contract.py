@@ -23,6 +23,7 @@ from pyterrier_rader import (  # noqa: E402
     Bm25Retriever,
     CachedScores,
     DeARListwiseReranker,
+    DeARReranker,
     ExcludeDocuments,
     ICRReranker,
     IDCMReranker,
@@ -76,6 +77,8 @@ CONFIGURED = [
     IDCMReranker("somewhere", strong="minilm", passages=2, missing="mean", snippets=False, num_results=9),
     RankR1Reranker("http://127.0.0.1:9/v1", lm_model="r1", children=9, passage_words=400),
     RankGPTReranker("local:somewhere", method="setwise", top=5, num_results=5),
+    DeARReranker("local:somewhere", padding="max_length", shuffle=True, query_words=9, num_results=7),
+    DeARReranker(stage="pointwise", dtype="bfloat16"),
     DeARListwiseReranker("vllm:somewhere", first=20, cache="replies", details=True),
     LLMRatingReranker("local:somewhere", method="expected", task="pony", plain=True),
     ReasoningQuery("http://127.0.0.1:9/v1", lm_model="instruct", expand=True, cache="replies"),
@@ -300,6 +303,7 @@ import pyterrier as pt
 from pyterrier_rader import *
 encoder, reranker = RaDeREncoder(task="biology"), RaDeRReranker(passage_length=128)
 judge = RankR1Reranker("local:nowhere", details=True) >> LLMRatingReranker("vllm:nowhere", num_results=3)
+judge = judge >> DeARReranker("local:nowhere") >> DeARListwiseReranker("vllm:nowhere") >> RankGPTReranker("local:nowhere")
 judge = judge >> ProRankLMReranker("vllm:nowhere") >> ICRReranker("organisation/nowhere", layers=[3, 5], num_results=3)
 reason = ReasoningQuery("vllm:nowhere", cache="replies") >> SafeQueries()
 long = IDCMReranker("nowhere") >> IDCMReranker("nowhere", snippets=False)

@@ -14,7 +14,7 @@ pytest.importorskip("aiohttp")
 
 from rader_ir.answers import label
 from rader_ir.rerank import open_reranker
-from rader_ir.rerank.dear import LISTWISE, DeARListwise
+from rader_ir.rerank.dear_listwise import LISTWISE, DeARListwise
 from rader_ir.rerank.rank_r1 import PROTOCOLS, RankR1
 from rader_ir.rerank.rankgpt import RankGPT
 from tests.judging import WordJudge, best, order, passages, sometimes, worths

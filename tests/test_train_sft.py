@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 pytest.importorskip("trl")
 
 from rader_ir.answers import label, permutation
-from rader_ir.rerank.dear import DeARListwise
+from rader_ir.rerank.dear_listwise import DeARListwise
 from rader_ir.train.language_models import language_model, read_log
 from rader_ir.train.sft import (
     Lesson,

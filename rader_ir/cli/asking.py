@@ -48,7 +48,7 @@ _SWITCHES = {
     "plain": "llm-rating: send a text to be continued, without a chat around it",
 }
 NAMES = list(dict.fromkeys(["lm", "lm_model", "api_key_env", *_FLAGS, *_PLAIN, *_SWITCHES]))
-_OF_CHECKPOINTS = ("passage_length", "passage_stride", "passages", "instruction", *options.MODEL_OPTIONS)
+_OF_CHECKPOINTS = ("passage_length", "passage_stride", "passages", "padding", "instruction", *options.MODEL_OPTIONS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

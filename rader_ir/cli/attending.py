@@ -66,7 +66,16 @@ def opened(args: argparse.Namespace):
 
 def _names() -> list[str]:
     """Every option that says how a reranker works, whichever has it."""
-    return [*options.MODEL_OPTIONS, "passage_length", "passage_stride", "instruction", "task", *asking.NAMES, *_OWN]
+    return [
+        *options.MODEL_OPTIONS,
+        "passage_length",
+        "passage_stride",
+        "padding",
+        "instruction",
+        "task",
+        *asking.NAMES,
+        *_OWN,
+    ]
 
 
 def _class(system: str):

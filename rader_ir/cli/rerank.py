@@ -10,6 +10,7 @@ import argparse
 from rader_ir.cli import asking, attending, options
 from rader_ir.corpus import read_documents, read_queries
 from rader_ir.rerank import ASKING, SYSTEMS, open_reranker
+from rader_ir.rerank.pointwise import PADDING
 from rader_ir.rerank_file import GROUP_SIZE, GROUP_SIZES, rerank_file
 from rader_ir.runs import read_run
 
@@ -32,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="of idcm: windows of a document that the strong model reads",
     )
+    parser.add_argument(
+        "--padding", choices=PADDING, help="of dear-pointwise: max_length for released checkpoints that learned so"
+    )
     options.add_fields(parser)
     options.add_run_output(parser, depth=100)
     options.add_instruction(parser)
@@ -48,7 +52,7 @@ def run(args: argparse.Namespace) -> dict:
     if args.system in ASKING:
         reranker = asking.Totals(asking.opened(args))
     else:
-        given = {name: getattr(args, name) for name in ("passage_length", "passage_stride", "passages")}
+        given = {name: getattr(args, name) for name in ("passage_length", "passage_stride", "passages", "padding")}
         reranker = opened(args, **{name: value for name, value in given.items() if value is not None})
     queries, excluded = read_queries(args.queries, fields=args.query_fields)
     reranked = _reranked(args, reranker, queries, excluded)

@@ -19,7 +19,7 @@ SYSTEMS = {
     "rank-r1": ("rader_ir.rerank.rank_r1", "RankR1"),
     "rankgpt": ("rader_ir.rerank.rankgpt", "RankGPT"),
     "dear-pointwise": ("rader_ir.rerank.dear", "DeARPointwise"),
-    "dear-listwise": ("rader_ir.rerank.dear", "DeARListwise"),
+    "dear-listwise": ("rader_ir.rerank.dear_listwise", "DeARListwise"),
     "llm-rating": ("rader_ir.rerank.llm_rating", "LLMRating"),
     "icr": ("rader_ir.rerank.icr", "ICR"),
     "idcm": ("rader_ir.rerank.idcm", "IDCM"),

@@ -1,9 +1,8 @@
 """DeAR: reranking in two stages, the second a listwise order with its reasons (arXiv:2508.16998).
 
 The pointwise stage reads a query's first 32 tokens and a document's first 193 in one short pass and takes a head's raw score; it
-was distilled from a teacher of 13 billion parameters (`rader train dear`). The listwise stage takes the best 30 in windows of 20,
-step 10: 2 calls per query, each of up to 20 passages of 300 words with up to 1,024 tokens written. The model writes the needs
-behind the query, which passages meet them, and then a chain of labels, of which only the chain is read.
+was distilled from a teacher of 13 billion parameters (`rader train dear`). The listwise stage (`dear_listwise`) has a language
+model order the best 30.
 """
 
 import os
@@ -14,19 +13,11 @@ from typing import Any
 import numpy as np
 
 from rader_ir.checkpoints import Checkpoint, find_checkpoint
-from rader_ir.orderings import sliding_window
-from rader_ir.prompts import load_prompts
-from rader_ir.rerank.comparison import Comparison, check_lists
-from rader_ir.rerank.judge import Judge
+from rader_ir.rerank.comparison import check_lists
+from rader_ir.rerank.dear_padding import padded_scores
+from rader_ir.rerank.pointwise import PADDING, max_over_passages
 from rader_ir.rerank.rader import RaDeR
 from rader_ir.rerank.ranking import Ranking
-
-# Checkpoints of the listwise stage that were released, with what they were used with (they draw at temperature .5, so no two of
-# their runs are equal; ours is 0). The second is an adapter of Llama-3.1-8B.
-LISTWISE = {
-    name: dict(window=20, stride=10, first=30, passage_words=300, max_tokens=1024)
-    for name in ("abdoelsayed/dear-8b-reranker-listwise-v1", "abdoelsayed/dear-8b-reranker-listwise-lora-v1")
-}
 
 # Lengths of a pair: 1 + 32 + 1 + 193 tokens and one to spare; of these "query: " and "document: " are two each
 PAIRS = dict(eos="tokenizer", pair_query_tokens=30, pair_doc_tokens=191, max_query_length=228, max_doc_length=228)
@@ -47,8 +38,8 @@ def _released(size: str, loss: str, parameters: float) -> Checkpoint:
     return Checkpoint(name, name, head="score", pair_form=form, parameters=parameters, **PAIRS)
 
 
-# The pointwise checkpoints that were released. Where their configuration names no padding token, the official code read the last
-# padding place of a text padded to 228 tokens instead of its end; here the end is read whatever stands behind it.
+# The pointwise checkpoints that were released. Where their configuration names no padding token, they learned at the last place
+# of a text padded to 228 tokens instead of at its end, and want `padding="max_length"`.
 POINTWISE = {
     checkpoint.name: checkpoint
     for size, parameters in (("8b", 8.0e9), ("3b", 3.2e9))
@@ -62,12 +53,35 @@ class DeARPointwise(RaDeR):
 
     Args:
         checkpoint: a name of `POINTWISE`, or what `rader train dear` made; any other reranker is read as its own files say.
+        padding: "none" scores at a text's end; "max_length" as the released code does where a configuration names no padding
+            token (see `rader_ir.rerank.dear_padding`), which no other checkpoint should be read with.
         options: as `RaDeR`.
+
+    Raises:
+        ValueError: an unknown padding (now), or one that the model cannot be read with (at the first pair).
     """
 
-    def __init__(self, checkpoint: str | os.PathLike | Checkpoint = DEFAULT, **options):
+    def __init__(self, checkpoint: str | os.PathLike | Checkpoint = DEFAULT, *, padding: str = PADDING[0], **options):
+        if padding not in PADDING:
+            raise ValueError(f"padding {padding!r} is unknown; choose {' or '.join(map(repr, PADDING))}")
         found = find_checkpoint(checkpoint)
         super().__init__(POINTWISE.get(found.name, found), **options)
+        self.padding = padding
+
+    def score(self, queries: Sequence[str], docs: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """One float32 array [len(docs[i])] per query, in the order given; higher is better."""
+        if self.padding == PADDING[0]:
+            return super().score(queries, docs)
+        check_lists(queries, docs)
+        scored = partial(padded_scores, self.model)
+        if self.passage_length is None:
+            return scored(queries, docs)
+        return max_over_passages(scored, self._split, queries, docs)
+
+    def fingerprint(self) -> str:
+        """Changes with whatever changes scores."""
+        told = super().fingerprint()
+        return told if self.padding == PADDING[0] else f"{told}-{self.padding}"
 
 
 class DeAR:
@@ -125,40 +139,3 @@ def _back(ranking: Ranking, order: np.ndarray) -> Ranking:
         [ranking.reasoning[i] for i in places],
         ranking.statistics,
     )
-
-
-class DeARListwise(Comparison):
-    """The listwise stage: the first `first` documents in order, by windows; the rest as they were.
-
-    Args:
-        lm: an address or a back-end, see `Judge`.
-        prompt: a TOML file of your own wording, laid out as `prompts/dear.toml`; None takes ours.
-        window, stride: passages in one call, and how far the next begins before it.
-        first, shuffle, streaming: as `Comparison`.
-        passage_words: as `Judge`.
-        options: as `Judge`.
-    """
-
-    def __init__(
-        self,
-        lm: Any,
-        *,
-        prompt: str | os.PathLike | None = None,
-        window: int = 20,
-        stride: int = 10,
-        first: int | None = 30,
-        shuffle: bool = False,
-        streaming: bool = True,
-        passage_words: int | None = 300,
-        **options,
-    ):
-        self.prompt, self.window, self.stride = prompt, window, stride
-        super().__init__(
-            Judge(lm, load_prompts(prompt, name="dear")["order"], passage_words=passage_words, **options),
-            kind="order",
-            ordering=partial(sliding_window, size=window, stride=stride),
-            first=first,
-            shuffle=shuffle,
-            streaming=streaming,
-            settings=f"window {window} {stride}",
-        )

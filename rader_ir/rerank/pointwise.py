@@ -10,6 +10,7 @@ import numpy as np
 
 from rader_ir.passages import windows
 
+PADDING = ("none", "max_length")  # whether a score is taken at a text's end, or at that of the longest padding (DeAR)
 Score = Callable[[Sequence[str], Sequence[Sequence[str]]], list[np.ndarray]]
 Split = Callable[[Sequence[str]], list[list[str]]]
 
