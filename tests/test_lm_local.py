@@ -273,6 +273,28 @@ def test_an_address_opens_it_and_its_identity_is_of_its_weights(folder, tmp_path
     assert first == asyncio.run(identity(same)) != asyncio.run(identity(other))
 
 
+def test_an_adapter_is_merged_into_its_base(folder, tmp_path):
+    """What it writes is what the merged model writes, saved by peft, and its identity is of both."""
+    from peft import LoraConfig, get_peft_model
+
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    given = LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj", "up_proj"], init_lora_weights=False)
+    made = get_peft_model(model, given)
+    made.save_pretrained(tmp_path / "adapter")
+    made.merge_and_unload().save_pretrained(tmp_path / "merged")
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "merged")
+    calls = [(prompt, Sampling(temperature=0, max_tokens=12), 0) for prompt in PROMPTS]
+    (adapted, one), (merged, _), (plain, base) = (
+        write(at, calls) for at in (*map(tmp_path.joinpath, ("adapter", "merged")), folder)
+    )
+    assert list(map(shown, adapted)) == list(map(shown, merged)) != list(map(shown, plain))
+    assert one.identity != base.identity
+    config = tmp_path / "adapter" / "adapter_config.json"
+    config.write_text(config.read_text().replace(str(folder), ""))
+    with pytest.raises(ValueError, match="names no base model"):
+        write(tmp_path / "adapter", calls)
+
+
 def test_what_is_no_instruct_model_is_told(tmp_path, tiny_qwen2):
     async def enter(path, **options):
         async with Local(path, **options):

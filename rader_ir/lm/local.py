@@ -19,6 +19,8 @@ from transformers import (
     StoppingCriteriaList,
 )
 
+from rader_ir.adapters import merge_adapter
+from rader_ir.checkpoint_folders import read_json
 from rader_ir.lm.drawing import Draw, Ends, before_stop
 from rader_ir.lm.in_process import InProcess, Scoring, Writing, reply_of
 from rader_ir.lm.replies import Failure, Outcome, Reply, TokenScores
@@ -33,7 +35,7 @@ class Local(InProcess):
     Replies are the same in every batch up to the rounding of logits (see `drawing`), and exactly so with batch_size=1.
 
     Args:
-        path: a folder with safetensors, or a name on the hub.
+        path: a folder with safetensors, or a name on the hub; of an adapter (LoRA), which is merged into its base.
         batch_size: replies written side by side.
         device, dtype: as `loading.choose_device` and `choose_dtype`; int8 is not to be had.
         chat_template: Jinja text in place of the model's own.
@@ -62,13 +64,17 @@ class Local(InProcess):
     def load(self) -> None:
         """Read tokenizer and weights; no code that comes with them is run."""
         folder = _folder(self.path)
-        check_whole(folder, "model")
+        base = _base(folder)
+        check_whole(folder, "model" if base is None else "adapter_model")
         self._at = choose_device(self.device)
         dtype = choose_dtype(self.dtype, self._at)
         options = dict(trust_remote_code=False, local_files_only=True)
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        own = base is None or (folder / "tokenizer.json").is_file()
+        self.tokenizer = AutoTokenizer.from_pretrained(folder if own else base, **options)
         with progress_hidden():
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, **options)
+            model = AutoModelForCausalLM.from_pretrained(base or folder, dtype=dtype, use_safetensors=True, **options)
+        if base is not None:
+            merge_adapter(model, folder)
         self.model = model.eval().requires_grad_(False).to(self._at)
         if self._at.type == "cpu":
             fit_threads()
@@ -79,7 +85,8 @@ class Local(InProcess):
         )  # its defaults would sway the drawing
         self.context = model.config.get_text_config().max_position_embeddings
         template = self.chat_template or self.tokenizer.chat_template
-        self.identity = json.dumps(["local", weights_id(folder), str(dtype), template])
+        weights = "+".join(weights_id(place) for place in (folder, base) if place is not None)
+        self.identity = json.dumps(["local", weights, str(dtype), template])
 
     def write(self, jobs: list[Writing]) -> list[Reply]:
         """Replies to a batch; one that the device's memory does not hold is written in halves."""
@@ -152,6 +159,20 @@ def _ends(model, tokenizer) -> frozenset[int]:
     own = model.generation_config.eos_token_id
     ids = {tokenizer.eos_token_id, *(own if isinstance(own, list | tuple) else [own])}
     return frozenset(int(token) for token in ids if token is not None)
+
+
+def _base(folder: Path) -> Path | None:
+    """The folder of the model that an adapter changes; None where the folder is no adapter's."""
+    if not (folder / "adapter_config.json").is_file() or (folder / "config.json").is_file():
+        return None
+    name = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+    if not name:
+        raise ValueError(
+            f"the adapter {folder} names no base model; set base_model_name_or_path in adapter_config.json"
+        )
+    base = folder / name if (folder / name).is_dir() else _folder(name)
+    check_whole(base, "model")
+    return base
 
 
 def _folder(path: str) -> Path:
