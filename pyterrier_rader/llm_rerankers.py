@@ -107,11 +107,12 @@ class RankR1Reranker(AsksLM):
         lm_model: the name under which a server has the model.
         api_key_env: the environment variable that holds a server's key.
         prompt: a TOML file of your own wording, laid out as `rader_ir/prompts/rank_r1.toml`.
-        children: one less than the passages of a call.
+        children: one less than the passages of a call; None takes what a released checkpoint of this name was trained with, 19
+            for others.
         top: documents wanted in order; the rest keep theirs.
         first: documents that are looked at; None: all.
         asks: requests for one answer at most.
-        passage_words, query_words: words kept; None keeps what fits.
+        passage_words, query_words: words kept; None keeps what fits, of released checkpoints what they were trained with.
         context: tokens of prompt and reply together; None takes what the back-end tells.
         temperature, max_tokens: in place of the prompt's.
         shuffle: whether passages are shown in an order that chance decides.
@@ -137,7 +138,7 @@ class RankR1Reranker(AsksLM):
         lm_model: str | None = None,
         api_key_env: str | None = None,
         prompt: str | os.PathLike | None = None,
-        children: int = 19,
+        children: int | None = None,
         top: int = 10,
         first: int | None = None,
         asks: int = 3,

@@ -387,6 +387,20 @@ def test_the_protocols_of_released_checkpoints_are_settings():
         assert DeARListwise("http://x/v1", lm_model="m", **options).judge.passage_words == 300
 
 
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_released_checkpoint_that_is_named_gets_its_protocol(name):
+    """By a server's name for it and by its address; what is asked for wins; another model has the usual settings."""
+    wanted = PROTOCOLS[name]
+    for given in ({"lm": "http://x/v1", "lm_model": name}, {"lm": f"vllm:{name}"}, {"lm": f"local:{name}"}):
+        made = RankR1(**given)
+        assert (made.children, made.judge.passage_words) == (wanted["children"], wanted["passage_words"])
+        assert made.judge.sampling.max_tokens == wanted["max_tokens"]
+        own = RankR1(**given, children=4, passage_words=7, max_tokens=70)
+        assert (own.children, own.judge.passage_words, own.judge.sampling.max_tokens) == (4, 7, 70)
+    other = RankR1("http://x/v1", lm_model="other")
+    assert (other.children, other.judge.passage_words, other.judge.sampling.max_tokens) == (19, None, 2048)
+
+
 def test_fingerprints_differ_by_what_decides_scores(tmp_path):
     changes = [
         {},

@@ -24,7 +24,11 @@ _PLAIN = {
         "NAME",
         "rankgpt: listwise, whole, setwise, tournament, pairs; llm-rating: written, expected; icr: ie, qa, bare",
     ),
-    "children": (options.positive, "N", "rank-r1: one less than the passages of a call (19)"),
+    "children": (
+        options.positive,
+        "N",
+        "rank-r1: one less than the passages of a call (19, or what the named checkpoint learned)",
+    ),
     "window": (
         options.positive,
         "N",

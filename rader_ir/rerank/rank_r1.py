@@ -14,8 +14,9 @@ from rader_ir.prompts import load_prompts
 from rader_ir.rerank.comparison import Comparison
 from rader_ir.rerank.judge import Judge
 
-# Checkpoints that were released, and what each was trained with; they are served by whoever runs the model, v0.1 as adapters of
-# Qwen2.5-Instruct. Their own long wording goes in by `prompt`.
+# Checkpoints that were released, and what each was trained with, which is taken where a model is called so and nothing else is
+# asked for. They are served by whoever runs the model, v0.1 as adapters of Qwen2.5-Instruct. Their own long wording goes in by
+# `prompt`.
 PROTOCOLS = {
     "ielabgroup/Rank-R1-3B-v0.1": dict(children=19, passage_words=400, max_tokens=2048),
     "ielabgroup/Rank-R1-7B-v0.1": dict(children=19, passage_words=400, max_tokens=2048),
@@ -30,12 +31,13 @@ class RankR1(Comparison):
     Args:
         lm: an address, such as `http://127.0.0.1:8000/v1` or `local:FOLDER`, or a back-end, see `Judge`.
         prompt: a TOML file of your own wording, laid out as `prompts/rank_r1.toml`; None takes ours.
-        children: of a node; a comparison holds one passage more. Checkpoints of v0.1 were trained with 19, v0.2 with up to 9.
+        children: of a node; a comparison holds one passage more. None takes the protocol's, 19 for other models.
         top: documents that are wanted in order.
         first, streaming: as `Comparison`.
         shuffle: whether passages are shown in an order that chance decides, as when the checkpoints were trained.
-        options: as `Judge`: lm_model, asks, passage_words, context, temperature, max_tokens, seed and so on. The protocols of
-            released checkpoints are `PROTOCOLS`; their 512 tokens of a passage are about 400 words.
+        options: as `Judge`: lm_model, asks, passage_words, context, temperature, max_tokens, seed and so on. Of released
+            checkpoints, by their names (`lm_model="ielabgroup/Rank-R1-7B-v0.1"`, `local:ielabgroup/…`), passage_words and
+            max_tokens are those of `PROTOCOLS` where they are None; 512 tokens of a passage are about 400 words.
     """
 
     def __init__(
@@ -43,16 +45,20 @@ class RankR1(Comparison):
         lm: Any,
         *,
         prompt: str | os.PathLike | None = None,
-        children: int = 19,
+        children: int | None = None,
         top: int = 10,
         first: int | None = None,
         shuffle: bool = False,
         streaming: bool = True,
         **options,
     ):
+        protocol = PROTOCOLS.get(_called(lm, options.get("lm_model")), {"children": 19})
+        own = {"children": children, **options}
+        own |= {name: value for name, value in protocol.items() if own.get(name) is None}
+        children = own.pop("children")
         self.prompt, self.children, self.top = prompt, children, top
         super().__init__(
-            Judge(lm, load_prompts(prompt, name="rank_r1")["choose"], **options),
+            Judge(lm, load_prompts(prompt, name="rank_r1")["choose"], **own),
             kind="choose",
             ordering=partial(setwise_heap, children=children, top=top),
             first=first,
@@ -60,3 +66,8 @@ class RankR1(Comparison):
             streaming=streaming,
             settings=f"heap {children} {top}",
         )
+
+
+def _called(lm: Any, lm_model: str | None) -> str:
+    """The name of a model: a server's, or that behind `local:` and `vllm:`."""
+    return lm_model or (lm.partition(":")[2] if isinstance(lm, str) else "")
