@@ -97,6 +97,7 @@ class Judge:
             query_words=query_words,
             context=context,
             concurrency=concurrency,
+            max_tokens=max_tokens,
         )
         for name, value in at_least_1.items():
             if value is not None and value < 1:
@@ -153,12 +154,20 @@ class Session:
     Args:
         judge: how to ask.
         lm: the open back-end.
+
+    Raises:
+        ValueError: a context that the reply alone would fill.
     """
 
     def __init__(self, judge: Judge, lm: Any):
         self.judge, self.lm = judge, Steady(lm, told=_TOLD)
-        backend = self.lm.backend
+        backend, reply = self.lm.backend, judge.sampling.max_tokens
         self.context = judge.context or getattr(backend, "context", None) or None
+        if self.context is not None and self.context <= reply:
+            raise ValueError(
+                f"a context of {self.context} tokens holds no prompt beside a reply of {reply}; give fewer max_tokens, or serve "
+                "the model with a longer context"
+            )
         self.continues = getattr(backend, "continues", False)
         self._count = counter(backend)
         special = tuple(getattr(getattr(backend, "tokenizer", None), "all_special_tokens", ()))
