@@ -34,3 +34,9 @@ def test_prorank_by_hand():
 )
 def test_rank_r1_by_hand(text, reward):
     assert rank_r1_reward([text], ["[3]"]) == [reward]
+
+
+def test_a_thought_that_the_template_begins():
+    written = ["a</think><answer>[3]</answer>", "a <answer>[3]</answer>", "<think>a</think><answer>[3]</answer>"]
+    assert rank_r1_reward(written, ["[3]"] * 3, begun="<think>") == [1, 0, 1]
+    assert rank_r1_reward(written, ["[3]"] * 3) == [0, 0, 1]

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from rader_ir.checkpoints import find_checkpoint
 from rader_ir.examples import Example, Passage
@@ -47,6 +49,30 @@ def test_the_loss_falls_and_the_teachers_order_is_learned(tiny_llama, tmp_path, 
     docs = [[p.text for p in (*e.positives, *e.negatives)] for e in learned]
     scores = DeARPointwise(folder).score([e.query for e in learned], docs)
     assert np.mean([each.argmax() == 0 for each in scores]) >= 0.9
+
+
+def test_what_is_saved_scores_alike_in_every_form(tiny_llama, tmp_path):
+    """Merged weights, an adapter, and the library's own head over the merged folder, whose padding id it is told."""
+    learned = [taught(example) for example in examples(8)]
+    query, docs = learned[0].query, [passage.text for example in learned for passage in example.negatives]
+    made = {
+        merged: train_dear(
+            DeAROptions(str(tiny_llama), max_steps=4, merged=merged, **QUICK),
+            examples=learned,
+            out=tmp_path / str(merged),
+        )
+        for merged in (True, False)
+    }
+    scores = {merged: DeARPointwise(folder).score([query], [docs])[0] for merged, folder in made.items()}
+    np.testing.assert_allclose(scores[True], scores[False], atol=1e-5)
+    tokenizer = AutoTokenizer.from_pretrained(made[True])
+    model = AutoModelForSequenceClassification.from_pretrained(made[True]).eval()
+    assert model.config.pad_token_id is not None  # so that no head looks for a text's end in its padding
+    texts = [f"query: {query}<|begin_of_text|>document: {doc}" for doc in docs]
+    with torch.inference_mode():
+        logits = [model(**tokenizer(text, return_tensors="pt")).logits[0, 0].item() for text in texts]
+    np.testing.assert_allclose(scores[True], logits, atol=2e-5)
+    assert np.ptp(logits) > 0.05
 
 
 def test_the_text_path_is_dears(tiny_llama, tiny_qwen2, tmp_path):

@@ -214,6 +214,27 @@ def test_rank_r1s_mechanics(folder, tmp_path):
         train_rank_r1(RankR1Options(str(folder), **QUICK), examples=examples(), out=tmp_path / "long")
 
 
+def test_a_model_whose_template_begins_the_thought_is_rewarded(tmp_path):
+    """Its prompts end with <think>, so replies begin behind it; without that every reward would be 0."""
+    folder = tiny.qwen2_chat(tmp_path / "chat", initializer_range=0.02)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template += "<think>{{ '\n' }}"
+    tokenizer.save_pretrained(folder)
+    file = tmp_path / "mine.toml"
+    file.write_text("[choose]\nmax_tokens = 9\nuser = '{query} {passages}'\n")
+
+    def rollout(prompts, trainer):
+        ids = trainer.processing_class(prompts)["input_ids"]
+        assert all(prompt.endswith("<think>\n") for prompt in prompts)
+        replies = [f"a</think><answer>[{1 + i % 2}]</answer>" for i in range(len(ids))]
+        return {"prompt_ids": ids, "completion_ids": trainer.processing_class(replies)["input_ids"], "logprobs": None}
+
+    few = [Example(e.query_id, e.query, e.positives, e.negatives[:1]) for e in examples()]
+    given = RankR1Options(str(folder), prompt=str(file), **{**QUICK, "max_length": 300, "max_tokens": 40})
+    made = train_rank_r1(given, examples=few, out=tmp_path / "made", rollout=rollout)
+    assert read_log(made, "reward") == [0.5, 0.5]  # of each two replies one has the label of two
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [

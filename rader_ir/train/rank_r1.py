@@ -8,6 +8,7 @@ harmless the same way.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rader_ir.examples import Example
@@ -20,6 +21,8 @@ from rader_ir.train.grpo import GRPOOptions, Task, train_grpo
 from rader_ir.train.language_models import language_model, rendered
 from rader_ir.train.rewards import rank_r1_reward
 from rader_ir.train.sampling import check_negatives
+
+_THINK = "<think>"  # which the chat templates of some models write before the reply
 
 
 @dataclass(frozen=True)
@@ -131,4 +134,5 @@ def train_rank_r1(
             f"the longest prompt has {longest} tokens, max_length is {options.max_length}; lower passage_words or negatives"
         )
     facts = {"data": data_facts(examples), "prompt": repr(prompt)}
-    return train_grpo(options, base=base, tasks=tasks, reward=rank_r1_reward, out=out, facts=facts, rollout=rollout)
+    reward = partial(rank_r1_reward, begun=_THINK if tasks[0].prompt.rstrip().endswith(_THINK) else "")
+    return train_grpo(options, base=base, tasks=tasks, reward=reward, out=out, facts=facts, rollout=rollout)

@@ -41,15 +41,16 @@ def prorank_reward(
     return [format_weight * form + relevance_weight * right for form, right in both]
 
 
-def rank_r1_reward(texts: Sequence[str], labels: Sequence[str]) -> list[float]:
+def rank_r1_reward(texts: Sequence[str], labels: Sequence[str], *, begun: str = "") -> list[float]:
     """Rank-R1's reward: 1 where a thought is followed by the right label in tags, else 0. Form is a gate and earns nothing.
 
     Args:
         texts: what the model wrote.
         labels: such as "[3]"; what stands in the tags must be this, blanks around it aside.
+        begun: what stands before every text already: "<think>", where a chat template begins the thought itself.
 
     >>> rank_r1_reward(["<think>so</think> <answer>[3]</answer>", "<answer>[3]</answer>"], ["[3]", "[3]"])
     [1.0, 0.0]
     """
-    found = (_REASONED.search(text) for text in texts)
+    found = (_REASONED.search(begun + text) for text in texts)
     return [float(one is not None and one[1].strip() == label) for one, label in zip(found, labels, strict=True)]
