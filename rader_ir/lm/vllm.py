@@ -1,7 +1,7 @@
 """An instruct model in this process through vLLM's offline engine, for machines with its kind of GPU.
 
-It keeps `Generates` and `ScoresTokens`; vLLM batches by itself, so calls are handed over many at a time. What calls vLLM here has
-not been run yet, for want of a machine with it; against a vLLM server, `server` uses the interface that is tested.
+It keeps `Generates` and `ScoresTokens`; vLLM batches by itself, so calls are handed over many at a time. What calls vLLM here
+was run against a stand-in for its interface alone, for want of a machine with it; a server of vLLM's is reached by `server`.
 """
 
 import json
