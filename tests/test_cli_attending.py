@@ -41,6 +41,7 @@ def files(tmp_path, monkeypatch):
     [
         ("", {}),
         ("--layers 0:1 --no-chat", {"layers": (0, 1), "chat": False}),
+        ("--heads 1:2,0:3", {"heads": ((1, 2), (0, 3))}),
         (
             "--ask-by qa --prompts own.toml --no-calibration",
             {"method": "qa", "prompt": "own.toml", "calibrated": False},
@@ -72,6 +73,8 @@ def test_the_new_run_has_the_engines_scores(files, folder, words, options):
         ("--max-length 90", "--max-length is no option of --system icr"),
         ("--ask-by guess", "method 'guess' is unknown"),
         ("--layers 3:1", "layers is (3, 1)"),
+        ("--layers 0:1 --heads 0:1", "leave layers out"),
+        ("--system rader --heads 0:1", "--heads is for --system icr; leave it out"),
         ("--system rader --layers 1:3", "--layers is for --system icr; leave it out"),
         ("--system biencoder --no-calibration", "--no-calibration is for --system icr"),
         ("--system rank-r1 --lm http://127.0.0.1:9/v1 --chat", "--chat is for --system icr"),
@@ -89,6 +92,10 @@ def test_layers_that_are_none(files, capsys):
     with pytest.raises(SystemExit):
         rader(f"{COMMAND} --layers 3")
     assert "'3' names no layers; give FIRST:END, such as 8:12" in capsys.readouterr().err
+    for words in ("3", "3:1,", "1:2:3", "a:b"):
+        with pytest.raises(SystemExit):
+            rader(f"{COMMAND} --heads {words}")
+        assert f"'{words}' names no heads; give LAYER:HEAD" in capsys.readouterr().err
 
 
 def test_it_teaches_too(files, folder):

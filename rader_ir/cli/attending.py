@@ -8,13 +8,14 @@ from rader_ir.cli import asking, options
 from rader_ir.rerank import SYSTEMS, open_reranker
 
 ATTENDING = ("icr",)
-_OWN = ("layers", "chat", "calibrated")
+_OWN = ("layers", "heads", "chat", "calibrated")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What these systems have alone."""
     group = parser.add_argument_group(f"attention (--system {', '.join(ATTENDING)})")
     group.add_argument("--layers", type=_layers, metavar="FIRST:END", help="layers that count, END left out (all)")
+    group.add_argument("--heads", type=_heads, metavar="LAYER:HEAD,…", help="heads that count, in place of layers")
     group.add_argument(
         "--chat",
         action=argparse.BooleanOptionalAction,
@@ -36,6 +37,15 @@ def _layers(text: str) -> tuple[int, int]:
         return int(first), int(end)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} names no layers; give FIRST:END, such as 8:12") from None
+
+
+def _heads(text: str) -> tuple[tuple[int, int], ...]:
+    """`8:3,9:0` -> ((8, 3), (9, 0)), for argparse."""
+    try:
+        pairs = [tuple(map(int, pair.split(":"))) for pair in text.split(",")]
+        return tuple((layer, head) for layer, head in pairs)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} names no heads; give LAYER:HEAD, such as 8:3,9:0") from None
 
 
 def check(args: argparse.Namespace) -> None:
