@@ -10,20 +10,19 @@ import torch
 from rader_ir.cli import main
 from rader_ir.cross_encoder import CrossEncoder
 from rader_ir.examples import Example, Passage, write_examples
-from rader_ir.idcm import IDCMConfig, frames, new_weights, read_config, read_weights
+from rader_ir.idcm import IDCMConfig, read_config, read_weights
 from rader_ir.rerank.idcm import IDCM
 from rader_ir.train import losses
-from rader_ir.train.folder import open_run
 from rader_ir.train.idcm import train_idcm
 from rader_ir.train.idcm_documents import Documents
-from rader_ir.train.idcm_selector import gains, pairs_of, recall, selector_trainer
+from rader_ir.train.idcm_selector import gains, pairs_of
 from rader_ir.train.idcm_settings import IDCMOptions
-from rader_ir.train.idcm_teacher import Lesson, lessons
-from rader_ir.train.runtime import fit
+from rader_ir.train.idcm_teacher import lessons
 from tests import tiny
 from tests.idcm_folder import WORDS, made, text
 from tests.test_cli_train import lines
 from tests.toy_training import broken_off
+from tests.window_lessons import windows_found
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -51,39 +50,11 @@ def examples(count: int = 8) -> list[Example]:
     return found
 
 
-def coverage_lessons(count: int, seed: int) -> list[Lesson]:
-    """Queries of 5 tokens and documents of 12 windows that hold more or fewer of them; the teacher sums log(.3 + how often)."""
-    rng, found = np.random.default_rng(seed), []
-    for i in range(count):
-        query, doc = rng.choice(np.arange(5, 105), 5, replace=False), rng.integers(5, 105, 96)
-        hits = rng.random(96) < np.repeat(rng.permutation(np.linspace(0, 0.9, 12)), 8)
-        doc[hits] = rng.choice(query, hits.sum())
-        ids, mask = frames(doc.tolist(), 8, 2, 0)
-        counts = np.array(
-            [[(window[there] == token).sum() for token in query] for window, there in zip(ids, mask, strict=True)]
-        )
-        scores = np.log(0.3 + counts).sum(axis=1) + rng.normal(0, 0.01, len(ids))
-        found.append(Lesson(f"q{i}", query.tolist(), ids, mask, scores.astype(np.float32)))
-    return found
-
-
 @pytest.mark.parametrize(("loss", "least"), [("ndcg2", 0.75), ("ranknet", 0.88), ("cross_entropy", 0.88)])
 def test_the_selector_learns_which_windows_its_teacher_likes(loss, least, tmp_path):
     """Of 12 windows 4 are chosen, so that chance finds a third of the teacher's best 3; queries and documents are new ones."""
-    config = IDCMConfig("none", core=8, overlap=2)
-    table, taught, others = (
-        torch.randn(105, 32, generator=torch.Generator().manual_seed(0)),
-        coverage_lessons(400, 0),
-        [],
-    )
-    others, device = coverage_lessons(100, 1), torch.device("cpu")
-    selector, _ = new_weights(config, 32)
-    assert recall(others, selector, lambda ids: table[ids], config, device) < 0.5
-    told = options("none", **SMALL | {"passages": 4, "best": 3, "core": 8, "batch_size": 16}, loss=loss, epochs=5)
-    told = IDCMOptions(**{**told.told(), "max_steps": 120, "selector_learning_rate": 0.02, "eval_steps": 120})
-    run = open_run(tmp_path / "out", {})
-    fit(selector_trainer(told, config, selector, lambda ids: table[ids], taught, [], run=run, verbose=False), run)
-    assert recall(others, selector, lambda ids: table[ids], config, device) >= least
+    before, after = windows_found(loss, tmp_path / "out")
+    assert before < 0.5 and after >= least
 
 
 def test_gains_are_the_teachers_best():
