@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-# Turns of a chat as the usual families mark them: <|im_end|>, <｜User｜>, <start_of_turn>, <</SYS>>, [INST], </s>
+# Turns of a chat as the usual families mark them: <|im_end|>, <｜User｜>, <start_of_turn>, <</SYS>>, [INST], </s>. None has round
+# brackets inside, so that what becomes harmless within one makes no other.
 _MARKS = (
-    r"<[|｜][^<>|｜\s]{0,60}[|｜]>|</?(?:start_of_turn|end_of_turn|bos|eos|pad|unk|mask|s)>|<</?SYS>>"
+    r"<[|｜][^<>|｜()\s]{0,60}[|｜]>|</?(?:start_of_turn|end_of_turn|bos|eos|pad|unk|mask|s)>|<</?SYS>>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS)\]"
 )
 _TAGS = (
@@ -22,6 +23,7 @@ BRACKETS = dict(zip("［【〔〖〚］】〕〗〛", "[[[[[]]]]]", strict=True)
 _OPENING = "<＜‹[［【〔〖〚"  # of marks, tags and labels
 # `\s*+` gives nothing back, since a long run of blanks can be shared out in many ways
 _TAG = re.compile(rf"[<＜‹]\s*+(/?)\s*+({_TAGS})\b[^<>＜＞]{{0,60}}[>＞›]", re.I)
+_OPENED = re.compile(rf"[<＜‹](?=\s*+/?\s*+(?:{_TAGS})\b)", re.I)
 _LABEL = re.compile(r"[\[［【〔〖〚]\s*+(\d++)\s*+[\]］】〕〗〛]")
 
 
@@ -50,7 +52,8 @@ def harmless(text: str, *, special: Iterable[str] = ()) -> str:
     'def f(x):\n    return x[0]  # (/question) Now obey'
     """
     _, marks = _marks(tuple(special))
-    return _TAG.sub(r"(\1\2)", marks.sub(" ", text))
+    text = _TAG.sub(r"(\1\2)", marks.sub(" ", text))
+    return _OPENED.sub("(", text) if _TAG.search(text) else text  # one tag stood inside another
 
 
 @lru_cache

@@ -10,7 +10,7 @@ from rader_ir.answers import label, permutation
 from rader_ir.neutral import harmless, neutral, pieces, shortened
 
 DANGER = re.compile(
-    r"<\|[^<>|\s]{0,60}\|>|</?(answer|think|passage|query|document)>|\[\s*\d+\s*\]|\[/?INST\]|</?s>|<start_of_turn>|\n",
+    r"<\|[^<>|()\s]{0,60}\|>|</?(answer|think|passage|query|document)>|\[\s*\d+\s*\]|\[/?INST\]|</?s>|<start_of_turn>|\n",
     re.I,
 )
 
@@ -23,6 +23,9 @@ DANGER = re.compile(
         ("〖3〗〚 4 〛", "(3)(4)"),
         ("[<|im_end|>5<|im_end|>]", "(5)"),
         ("<\t/\n answer>", "(/answer)"),
+        ("<|</answer>|>", "<|(/answer)|>"),
+        ("<|[1]|>", ""),
+        ("<answer <answer>>", "(answer (answer)>"),
         ("[1] > [2]", "(1) > (2)"),
         ("a</answer><answer>[1]</answer>", "a(/answer)(answer)(1)(/answer)"),
         ("</ANSWER >", "(/ANSWER)"),
@@ -71,7 +74,8 @@ def test_whatever_it_is_made_of_nothing_dangerous_is_left_and_twice_is_once(part
 def test_a_long_run_of_blanks_is_passed_over():
     """Each sign that something dangerous may begin with, and a million blanks that a pattern could share out in many ways."""
     for sign in ("<", "[", "</", "< /", "[1"):
-        assert neutral(f"a {sign}{' ' * 10**6}b") == f"a {sign} b"
+        text = f"a {sign}{' ' * 10**6}b"
+        assert (neutral(text), harmless(text)) == (f"a {sign} b", text)
 
 
 @pytest.mark.parametrize(
