@@ -84,7 +84,7 @@ def test_padding_to_the_full_length_is_read_as_the_released_code_reads_it(folder
     docs = [*DOCS[:1], [*DOCS[1], DOCS[1][0]], []]  # an equal one, and none
     found = ranker.score([*QUERIES, "none"], docs)
     np.testing.assert_allclose(np.concatenate(found), [*expected, expected[3]], atol=2e-5)
-    assert [len(each) for each in found] == [3, 3, 0] and ranker.truncated == 3
+    assert [len(each) for each in found] == [3, 3, 0] and ranker.truncated == 3 and ranker.work == (5, 5 * 228)
     plain = DeARPointwise(folder)
     assert np.abs(np.concatenate(plain.score(QUERIES, DOCS)) - expected).max() > 1e-3
     assert ranker.fingerprint() != plain.fingerprint()

@@ -49,6 +49,8 @@ def _scores(model: CrossEncoder, pairs: list[tuple[str, str]]) -> np.ndarray:
     length = model.max_length or settled.max_doc_length
     ids = TextTokens(loaded.tokenizer, settled).pairs(*zip(*pairs, strict=True), model.instruction, length)
     model.truncated += ids.truncated
+    passes, tokens = model.work
+    model.work = passes + len(pairs), tokens + length * len(pairs)
     scores = np.empty(len(pairs), dtype=np.float32)
 
     @torch.inference_mode()
