@@ -4,42 +4,33 @@ Every class is configuration and frames; models, indexes and their arithmetic li
 (PEP 562), and weights load at the first row, so that building, printing, inspecting and compiling a pipeline costs nothing.
 """
 
-from importlib import import_module
+from rader_ir.lazy import lazily
 
-_PUBLIC = {
-    "Bm25Index": "bm25",
-    "Bm25Retriever": "bm25",
-    "CachedScores": "caching",
-    "DeARListwiseReranker": "llm_rerankers",
-    "DeARReranker": "dear",
-    "ExcludeDocuments": "exclusions",
-    "ICRReranker": "llm_rerankers",
-    "IDCMReranker": "long_documents",
-    "LLMRatingReranker": "llm_rerankers",
-    "ProRankLMReranker": "prorank",
-    "ProRankReranker": "prorank",
-    "RaDeREncoder": "encoders",
-    "RaDeRFusion": "fusion",
-    "RaDeRIndex": "indexes",
-    "RaDeRReranker": "rerankers",
-    "RaDeRRetriever": "indexes",
-    "RankGPTReranker": "llm_rerankers",
-    "RankR1Reranker": "llm_rerankers",
-    "ReasoningQuery": "reasoning",
-    "ReciprocalRankFusion": "fusion",
-    "SafeQueries": "queries",
-    "TextLoader": "texts",
-    "bright_frames": "bright",
-}
-
-__all__ = sorted(_PUBLIC)
-
-
-def __getattr__(name: str):
-    if name in _PUBLIC:
-        return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; its public names are {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__, __all__ = lazily(
+    __name__,
+    {
+        "Bm25Index": "bm25",
+        "Bm25Retriever": "bm25",
+        "CachedScores": "caching",
+        "DeARListwiseReranker": "llm_rerankers",
+        "DeARReranker": "dear",
+        "ExcludeDocuments": "exclusions",
+        "ICRReranker": "llm_rerankers",
+        "IDCMReranker": "long_documents",
+        "LLMRatingReranker": "llm_rerankers",
+        "ProRankLMReranker": "prorank",
+        "ProRankReranker": "prorank",
+        "RaDeREncoder": "encoders",
+        "RaDeRFusion": "fusion",
+        "RaDeRIndex": "indexes",
+        "RaDeRReranker": "rerankers",
+        "RaDeRRetriever": "indexes",
+        "RankGPTReranker": "llm_rerankers",
+        "RankR1Reranker": "llm_rerankers",
+        "ReasoningQuery": "reasoning",
+        "ReciprocalRankFusion": "fusion",
+        "SafeQueries": "queries",
+        "TextLoader": "texts",
+        "bright_frames": "bright",
+    },
+)

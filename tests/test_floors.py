@@ -18,7 +18,7 @@ DOORS = ("rader_ir.pyserini", "rader_ir.cli", "pyterrier_rader")
 
 # A module takes the floor of its longest listed prefix. A new module of rader_ir needs a line here.
 FLOORS = {
-    0: "runs files fusion orderings answers prompts checkpoints checkpoint_folders recorded bright corpus passages "
+    0: "lazy runs files fusion orderings answers prompts checkpoints checkpoint_folders recorded bright corpus passages "
     "bright_sources hub_data mteb_layout rarb irds_collections collections_by_name "
     "evaluation measures collection cells mcts java records examples tevatron guards seeded mining reproduce released neutral",
     1: "weights adapters linear packed threads loading tokens text_model encoder cross_encoder index index_writer index_formats "

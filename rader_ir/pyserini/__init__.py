@@ -5,24 +5,15 @@
 Importing this package imports neither Pyserini nor torch, and starts no JVM. Written for pyserini 1.6 and 2.4.
 """
 
-from importlib import import_module
+from rader_ir.lazy import lazily
 
-_PUBLIC = {
-    "PyseriniUnavailable": "environment",
-    "RaDeRDocumentEncoder": "encoders",
-    "RaDeRQueryEncoder": "encoders",
-    "prepare": "environment",
-    "register": "registration",
-}
-
-__all__ = sorted(_PUBLIC)
-
-
-def __getattr__(name: str):
-    if name in _PUBLIC:
-        return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; its public names are {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__, __all__ = lazily(
+    __name__,
+    {
+        "PyseriniUnavailable": "environment",
+        "RaDeRDocumentEncoder": "encoders",
+        "RaDeRQueryEncoder": "encoders",
+        "prepare": "environment",
+        "register": "registration",
+    },
+)
