@@ -44,15 +44,15 @@ def test_rows(data, tmp_path):
 
 
 def test_shares_by_hand(data, tmp_path):
-    """Two documents of 1 and 3 windows of 50 tokens; k = 2 reads 1 + 2 of them."""
+    """Two documents of 1 and 3 windows of 64 tokens; k = 2 reads 1 + 2 of them."""
     strong = tiny.bert(tmp_path / "strong", labels=1)
     options = idcm_quality.parsed(["--strong", str(strong), "--epochs", "1", "--training", "2"])
     list(idcm_quality.rows(idcm_quality.SETTINGS[0], data, tmp_path, options))
     reranker = IDCM(tmp_path / "scifact-ndcg2", passages=2)
     texts = {
         "short": "the law of large numbers",
-        "long": "the law of large numbers " * 24,
-    }  # 120 words of one token each
+        "long": "the law of large numbers " * 36,
+    }  # 180 words of one token each
     [readings] = reranker.read(["law"], [list(texts.values())])
     assert [reading.total for reading in readings] == [1, 3]
     _, share, _ = idcm_quality.reranked(reranker, {"q": "law"}, {"q": dict.fromkeys(texts, 1.0)}, texts)

@@ -44,7 +44,7 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("scifact", "queries.test.jsonl", "qrels/test.tsv", "queries.train.jsonl", 50, 7, (2, 4)),
+    Setting("scifact", "queries.test.jsonl", "qrels/test.tsv", "queries.train.jsonl", 64, 9, (2, 4)),
     Setting(
         "interleaved_lessons", "question_queries.jsonl", "question_qrels.tsv", "image_queries.jsonl", 150, 21, (2, 4)
     ),
@@ -138,7 +138,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--strong", default=MINI_RERANKER, help="the strong model")
     parser.add_argument("--only", nargs="*", help="names of collections")
     parser.add_argument("--queries", type=int, help="measure so many queries; all by default")
-    parser.add_argument("--training", type=int, default=300, help="queries that the selector learns from")
+    parser.add_argument("--training", type=int, default=800, help="queries that the selector learns from")
     parser.add_argument("--epochs", type=int, default=6, help="of the selector")
     parser.add_argument("--learning-rate", type=float, default=3e-3, help="of the selector")
     parser.add_argument("--loss", default="ndcg2", help="of the selector")
