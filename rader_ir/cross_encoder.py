@@ -141,7 +141,7 @@ def _score_part(
     loaded: loading.Loaded, queries: Sequence[Hashable], ids: Ids, scores: np.ndarray, budget: int, done
 ) -> int:
     """Fill `scores` [n], NaN so far, of pairs that lie query by query; returns the budget that fitted into memory."""
-    head = _head(loaded)
+    head, on_cpu = _head(loaded), loaded.device.type == "cpu"
     way = loaded.engine.way_for(int(ids.lengths.max()))
     groups = _groups(queries)
     shared = np.array([_shared(ids.rows[group]) if way.continues else 0 for group in groups])
@@ -151,7 +151,7 @@ def _score_part(
         """Read the prefixes of some queries, then the rest of their pairs."""
         nonlocal budget
         rows = [ids.rows[groups[i].start][: shared[i]] for i in batch if shared[i]]
-        known = way.prefixes(Pack(rows, loaded.device)) if rows else None
+        known = way.prefixes(Pack(rows, loaded.device, fill=on_cpu)) if rows else None
         sizes = [groups[i].stop - groups[i].start for i in batch]
         places = np.concatenate([np.arange(groups[i].start, groups[i].stop) for i in batch])
         offsets = np.repeat(shared[batch], sizes)
@@ -162,7 +162,7 @@ def _score_part(
         def score(part: np.ndarray) -> None:
             rest = [ids.rows[places[i]][offsets[i] :] for i in part]
             types = None if ids.segments is None else [ids.segments[places[i]] for i in part]
-            pack = Pack(rest, loaded.device, types=types, prefixes=belongs[part], offsets=offsets[part])
+            pack = Pack(rest, loaded.device, types=types, prefixes=belongs[part], offsets=offsets[part], fill=on_cpu)
             scores[places[part]] = head(way, pack, known).float().cpu().numpy()
 
         try:

@@ -143,7 +143,8 @@ class Encoder(TextModel):
 
         @torch.inference_mode()
         def step(batch: np.ndarray) -> None:
-            pooled = way.pooled(Pack([ids.rows[i] for i in batch], loaded.device), self.checkpoint.pooling).float()
+            pack = Pack([ids.rows[i] for i in batch], loaded.device, fill=loaded.device.type == "cpu")
+            pooled = way.pooled(pack, self.checkpoint.pooling).float()
             if self.checkpoint.normalise:
                 pooled = torch.nn.functional.normalize(pooled, dim=-1)
             vectors[batch] = pooled.cpu().numpy()

@@ -101,7 +101,9 @@ def test_out_of_memory_halves_queries_and_documents_and_loses_nothing(tiny_qwen2
         again = encoder.score(queries, docs)
     finally:
         hook.remove()
-    assert len(failed) >= 2 and sum(seen) == sum(seen_in_full(encoder, queries, docs))
+    whole_read = seen_in_full(encoder, queries, docs)  # one pass or two, each filled up by a 32nd at most
+    assert len(failed) >= 2 and len(seen) > len(whole_read)
+    assert sum(seen) == pytest.approx(sum(whole_read), rel=1 / 32)
     assert all(np.abs(a - b).max() < 1e-5 for a, b in zip(whole, again, strict=True))
 
 

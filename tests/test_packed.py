@@ -26,6 +26,7 @@ from rader_ir.packed.bert import Bert
 from rader_ir.packed.decoder import Decoder
 from rader_ir.packed.engine import _difference, _tried
 from rader_ir.packed.library import NAME, Library
+from rader_ir.packed.packs import lacking
 from rader_ir.packed.padded import Padded
 
 CPU = torch.device("cpu")
@@ -155,6 +156,33 @@ def test_prefixes_are_read_once_and_nothing_changes(name, way):
     assert (reader.pooled(pack, "last", known) - right["last"]).abs().max() < 2e-5
     alone_there = np.flatnonzero(belongs < 0)  # the mean of a continued text leaves its prefix out
     assert (reader.pooled(pack, "mean", known) - right["mean"])[alone_there].abs().max() < 2e-5
+
+
+def test_lengths_that_sequences_are_filled_up_to_are_few():
+    taken = {size + lacking(size) for size in range(1, 4097)}
+    assert len([size for size in taken if 64 <= size < 4096]) == 6 * 32  # 32 of each power of two
+    assert all(lacking(size) <= size / 32 for size in range(1, 4097))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_a_sequence_is_filled_up_with_is_given_to_nobody(name):
+    """Prefixes and their texts, 65 tokens and more, filled up: as many states as texts, and the same."""
+    model, rows = model_of(CONFIGS[name]), [*ROWS * 4, [7, 8, 9]]
+    joint, belongs = [rows[0] * 30, rows[1]], np.arange(len(rows)) % 3 - 1
+    whole = [(joint[number] if number >= 0 else []) + row for number, row in zip(belongs, rows, strict=True)]
+    offsets = np.array([len(joint[number]) if number >= 0 else 0 for number in belongs])
+    assert lacking(sum(map(len, rows))) and lacking(sum(map(len, joint)))
+    right = {pooling: expected(model, rows, pooling) for pooling in ("last", "first", "mean")}
+    continued = expected(model, whole, "last") if name != "bert" else None
+    model.set_attn_implementation("sdpa")
+    ways = [Padded(model), (Bert if name == "bert" else Decoder)(model, causal=name != "bert")]
+    for way in [*ways, Library(model, causal=name != "bert")]:
+        for pooling, states in right.items():
+            assert (way.pooled(Pack(rows, CPU, fill=True), pooling) - states).abs().max() < 2e-5, (way, pooling)
+        if way.continues:
+            known = way.prefixes(Pack(joint, CPU, fill=True))
+            found = way.pooled(Pack(rows, CPU, prefixes=belongs, offsets=offsets, fill=True), "last", known)
+            assert (found - continued).abs().max() < 2e-5, way
 
 
 def test_a_model_that_reads_packs_still_reads_as_before():

@@ -88,7 +88,7 @@ class Int8:
         for way, chosen in ((self.exact, np.flatnonzero(odd)), (self.fast, np.flatnonzero(~odd))):
             if len(chosen):
                 given = None if types is None else [types[i] for i in chosen]
-                part = way.pooled(Pack([rows[i] for i in chosen], pack.ids.device, types=given), pooling)
+                part = way.pooled(Pack([rows[i] for i in chosen], pack.ids.device, types=given, fill=True), pooling)
                 for i, vector in zip(chosen, part, strict=True):
                     vectors[i] = vector
         return torch.stack(vectors)

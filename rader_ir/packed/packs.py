@@ -31,6 +31,7 @@ class Pack:
     """Some texts as one sequence of N tokens.
 
     Attributes:
+        rows: number of texts that were given; where the sequence was filled up, one more lies in it.
         order: which row is the i-th text of the sequence, int [n].
         ids, positions: int64 [N].
         types: token types, int64 [N], or None where all are 0.
@@ -46,6 +47,7 @@ class Pack:
         types: Sequence[Sequence[int]] | None = None,
         prefixes: np.ndarray | None = None,
         offsets: np.ndarray | None = None,
+        fill: bool = False,
     ):
         """Lay out rows of token ids, none of them empty.
 
@@ -55,7 +57,14 @@ class Pack:
             types: token types of each text.
             prefixes: which prefix each text continues, int [n]; None where there are none.
             offsets: how many tokens that prefix has, int [n].
+            fill: whether one more text, whose states nobody is given, fills the sequence up to one of few lengths (`lacking`).
         """
+        self.rows = len(rows)
+        if fill and (more := lacking(sum(map(len, rows)))):
+            rows = [*rows, rows[0][:1] * more]
+            types = None if types is None else [*types, types[0][:1] * more]
+            prefixes = None if prefixes is None else np.append(prefixes, -1)
+            offsets = None if offsets is None else np.append(offsets, 0)
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         belongs = np.full(len(rows), -1) if prefixes is None else np.asarray(prefixes)
         self.order = np.lexsort((-lengths, belongs))
@@ -78,14 +87,14 @@ class Pack:
         """States of the texts, [n, ...], from the order of the sequence to that of the rows."""
         back = np.empty(len(self.order), dtype=np.int64)
         back[self.order] = np.arange(len(self.order))
-        return states[torch.from_numpy(back).to(states.device)]
+        return states[torch.from_numpy(back[: self.rows]).to(states.device)]
 
     def by_text(self, states: torch.Tensor) -> list[torch.Tensor]:
         """Each text's part of `states` [N, ...], in the order of the rows; copies, which keep nothing else alive."""
         parts: list[torch.Tensor | None] = [None] * len(self)
         for row, first, last in zip(self.order.tolist(), self.first.tolist(), self.last.tolist(), strict=True):
             parts[row] = states[first : last + 1].clone()
-        return parts
+        return parts[: self.rows]
 
     def pooled(self, hidden: torch.Tensor, pooling: str) -> torch.Tensor:
         """One state per text, in the order of the rows. hidden: [N, D] -> [n, D]; pooling: "last", "first" or "mean".
@@ -100,3 +109,14 @@ class Pack:
 
 def _laid_out(rows: Sequence[Sequence[int]], order: np.ndarray, size: int) -> torch.Tensor:
     return torch.from_numpy(np.fromiter(chain.from_iterable(rows[i] for i in order), dtype=np.int64, count=size))
+
+
+def lacking(size: int) -> int:
+    """Tokens from `size` up to a length that is taken, one of 32 between a power of two and the next.
+
+    oneDNN, which multiplies on CPUs, makes and keeps code for every number of rows that it meets.
+
+    >>> [size + lacking(size) for size in (7, 63, 65, 1025, 2047)]
+    [7, 63, 66, 1056, 2048]
+    """
+    return -size % max(1, (1 << size.bit_length() - 1) // 32)
