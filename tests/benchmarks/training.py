@@ -236,11 +236,14 @@ def measure_shape(shape: Shape, peers: dict[str, Callable], checkpoint: str, rou
     import torch
 
     torch.set_num_threads(1)
-    examples = load_examples(max(128, shape.batch_size * 16), shape.negatives)
+    warm = 10 - rounds % 10  # the log has a line every ten steps
+    examples = load_examples(
+        max(128, shape.batch_size * (warm + rounds + 1)), shape.negatives
+    )  # turns within one epoch
     with tempfile.TemporaryDirectory() as scratch:
         ours = Ours(shape, checkpoint, examples, Path(scratch))
         others = {name: make(shape, checkpoint, examples) for name, make in peers.items()}
-        seconds = take_turns({"ours": ours, **others}, rounds, clock(1), warm=10 - rounds % 10)
+        seconds = take_turns({"ours": ours, **others}, rounds, clock(1), warm=warm)
         for name, other in others.items():
             mine = {step: loss for step, loss in ours.losses().items() if step <= len(other.seen)}
             far = max(abs(a - b) / b for a, b in zip(mine.values(), other.losses(list(mine)), strict=True))
