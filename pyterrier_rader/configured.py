@@ -52,6 +52,28 @@ class CutsRanks:
         return pt.inspect.transformer_apply_attributes(self, num_results=k)
 
 
+class SharesModel:
+    """For transformers that have their live model by `model()`; equal ones share it, and what it counts."""
+
+    @property
+    def truncated(self) -> int | None:
+        """How many texts the model has cut so far; None from a ready object that does not count."""
+        return getattr(self.model(), "truncated", None)
+
+    @property
+    def work(self) -> tuple[int, int] | None:
+        """What the model has read so far: texts, pairs or windows, and the tokens in them; None as `truncated`."""
+        return getattr(self.model(), "work", None)
+
+    def unload(self) -> None:
+        """Free the model, for every transformer that shares it; the next row opens it again."""
+        self.model().unload()
+
+    def fingerprint(self) -> str:
+        """Changes with whatever changes scores; keys caches."""
+        return self.model().fingerprint()
+
+
 def shown_as(label: str, *, inner: str | None = None) -> dict:
     """How PyTerrier draws a class: its label and page, and how the pipelines inside it hang together."""
     return {"label": label, "help_url": DOCS} | ({"inner_pipelines_mode": inner} if inner else {})

@@ -26,9 +26,8 @@ def measured(reranker: pt.Transformer, rows: pd.DataFrame) -> tuple[pd.DataFrame
     queries = rows["qid"].nunique()
     if not (hasattr(reranker, "work") or hasattr(reranker, "statistics")):
         return found, Cost(queries, seconds=seconds)
-    last = (
-        getattr(reranker, "statistics", []) if queries else []
-    )  # without rows nothing was asked, and earlier ones stand there
+    # Without rows nothing was asked, and an earlier call's statistics stand there
+    last = getattr(reranker, "statistics", []) if queries else []
     asked, writes = sum(last, Statistics()), getattr(reranker, "lm", None) is not None
     calls, told = asked.calls + asked.further, bool(asked.tokens_in) or not asked.calls
     cost = Cost(

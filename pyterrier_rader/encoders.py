@@ -15,7 +15,7 @@ import pyterrier as pt
 from pyterrier_rader import frames, live
 from pyterrier_rader.artifacts import text_of
 from pyterrier_rader.columns import distinct, texts
-from pyterrier_rader.configured import Configured, CutsRanks, KeepsRows, check_count, shown_as
+from pyterrier_rader.configured import Configured, CutsRanks, KeepsRows, SharesModel, check_count, shown_as
 from pyterrier_rader.provenance import check_same, described, stacked
 from rader_ir.bright import instruction as bright_instruction
 from rader_ir.checkpoints import DEFAULT_RETRIEVER
@@ -25,7 +25,7 @@ _CUT_TOGETHER = 256  # documents tokenised at a time
 _DOT_ROWS = 4096  # rows per inner product, which bounds the memory of gathered vectors
 
 
-class RaDeREncoder(Configured, pt.Transformer):
+class RaDeREncoder(SharesModel, Configured, pt.Transformer):
     """A dense encoder; the model is loaded at the first row and shared with every transformer of equal settings.
 
     Bare, it encodes queries (a frame with `qid`, `query`), encodes documents (`docno`, `text`) or scores results (both).
@@ -137,21 +137,6 @@ class RaDeREncoder(Configured, pt.Transformer):
             dtype=self.dtype,
             verbose=self.verbose,
         )
-
-    @property
-    def truncated(self) -> int | None:
-        """How many texts the model has cut so far, for all transformers that share it; None from a ready object that does not
-        count."""
-        return getattr(self.model(), "truncated", None)
-
-    @property
-    def work(self) -> tuple[int, int] | None:
-        """Texts read by the model so far, for all transformers that share it, and the tokens in them; None as `truncated`."""
-        return getattr(self.model(), "work", None)
-
-    def unload(self) -> None:
-        """Free the model, for every transformer that shares it; the next row loads it again."""
-        self.model().unload()
 
     def query_vectors(self, frame: pd.DataFrame) -> list[np.ndarray]:
         """The vector of each row's query, [n] of float32 [d]; equal queries are encoded once."""

@@ -13,7 +13,7 @@ import pandas as pd
 import pyterrier as pt
 
 from pyterrier_rader import frames, live
-from pyterrier_rader.configured import Configured, CutsRanks, check_count, shown_as
+from pyterrier_rader.configured import Configured, CutsRanks, SharesModel, check_count, shown_as
 from rader_ir.rerank.icr import DEFAULT as ICR_DEFAULT
 
 # Columns that `details` adds, with their types
@@ -29,7 +29,7 @@ DETAILS = {
 _OF_FRAMES = ("query_field", "text_field", "num_results", "details")
 
 
-class AsksLM(Configured, CutsRanks, pt.Transformer):
+class AsksLM(SharesModel, Configured, CutsRanks, pt.Transformer):
     """What these transformers share: they are a system's name and its options."""
 
     _system = ""
@@ -79,19 +79,6 @@ class AsksLM(Configured, CutsRanks, pt.Transformer):
     def statistics(self) -> list:
         """Of the model's last call, one `rader_ir.rerank.ranking.Statistics` for each query, by qid."""
         return self.model().statistics
-
-    @property
-    def truncated(self) -> int:
-        """How many passages have been cut so far, for all transformers that share the model."""
-        return self.model().truncated
-
-    def unload(self) -> None:
-        """Leave the model, for every transformer that shares it; the next row opens it again."""
-        self.model().unload()
-
-    def fingerprint(self) -> str:
-        """Changes with whatever changes scores."""
-        return self.model().fingerprint()
 
 
 def _detail(name: str, told: tuple):

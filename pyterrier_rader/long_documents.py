@@ -12,12 +12,12 @@ import pandas as pd
 import pyterrier as pt
 
 from pyterrier_rader import frames, live
-from pyterrier_rader.configured import Configured, CutsRanks, check_count, shown_as
+from pyterrier_rader.configured import Configured, CutsRanks, SharesModel, check_count, shown_as
 
 SNIPPETS = "snippets"  # a list of texts on each row
 
 
-class IDCMReranker(Configured, CutsRanks, pt.Transformer):
+class IDCMReranker(SharesModel, Configured, CutsRanks, pt.Transformer):
     """IDCM (arXiv:2105.09816): a strong model scores the best windows of each document, which a light one has chosen.
 
     Args:
@@ -107,21 +107,3 @@ class IDCMReranker(Configured, CutsRanks, pt.Transformer):
             dtype=self.dtype,
             verbose=self.verbose,
         )
-
-    @property
-    def truncated(self) -> int:
-        """Queries and documents cut so far, by all transformers that share the model."""
-        return self.model().truncated
-
-    @property
-    def work(self) -> tuple[int, int] | None:
-        """Windows that the strong model has read so far, and the tokens in them with their queries'; None as `truncated`."""
-        return getattr(self.model(), "work", None)
-
-    def unload(self) -> None:
-        """Free the models, for every transformer that shares them; the next row loads them again."""
-        self.model().unload()
-
-    def fingerprint(self) -> str:
-        """Changes with whatever changes scores; keys caches."""
-        return self.model().fingerprint()

@@ -8,12 +8,12 @@ import pandas as pd
 import pyterrier as pt
 
 from pyterrier_rader import frames, live
-from pyterrier_rader.configured import Configured, CutsRanks, check_count, shown_as
+from pyterrier_rader.configured import Configured, CutsRanks, SharesModel, check_count, shown_as
 from rader_ir.checkpoints import DEFAULT_RERANKER
 from rader_ir.rerank.pointwise import check_passages
 
 
-class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
+class RaDeRReranker(SharesModel, Configured, CutsRanks, pt.Transformer):
     """RaDeR's pointwise reranker (arXiv:2505.18405): one score for the query and the document read together.
 
     The query is read as it is: the model was trained without instructions, so a column `qinstruction`, which encoders read,
@@ -85,22 +85,3 @@ class RaDeRReranker(Configured, CutsRanks, pt.Transformer):
 
     def instructions(self, frame: pd.DataFrame) -> None:
         """None: the model reads queries as they are."""
-
-    @property
-    def truncated(self) -> int | None:
-        """How many pairs the model has cut so far, for all transformers that share it; None from a ready object that does not
-        count."""
-        return getattr(self.model(), "truncated", None)
-
-    @property
-    def work(self) -> tuple[int, int] | None:
-        """Pairs read by the model so far, for all transformers that share it, and the tokens in them; None as `truncated`."""
-        return getattr(self.model(), "work", None)
-
-    def unload(self) -> None:
-        """Free the model, for every transformer that shares it; the next row loads it again."""
-        self.model().unload()
-
-    def fingerprint(self) -> str:
-        """Changes with whatever changes scores; keys caches."""
-        return self.model().fingerprint()

@@ -15,20 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.benchmarks.rerank import SHAPE as RERANKER
 from tests.benchmarks.rows import Row, arguments, clock, report, take_turns
 
 OURS, EAGER, KEPT = "rader_ir", "eager, two whole prompts", "eager, documents read once"
 PLAIN, HALF = "SDPA, nothing read out", "rader_ir, the first half of the layers"
-SHAPE = dict(
-    num_hidden_layers=4,
-    hidden_size=512,
-    num_attention_heads=8,
-    num_key_value_heads=2,
-    intermediate_size=1408,
-    vocab_size=8192,
-    max_position_embeddings=8192,
-    initializer_range=0.05,
-)
+SHAPE = {**RERANKER, "num_hidden_layers": 4, "max_position_embeddings": 8192}
 GOALS = {EAGER: 4.0, KEPT: None, PLAIN: None}
 DOCUMENT = 100  # tokens
 QUERY = 32
