@@ -24,7 +24,7 @@ def measured(reranker: pt.Transformer, rows: pd.DataFrame) -> tuple[pd.DataFrame
     seconds = time.perf_counter() - began
     passes, tokens = (now - earlier for now, earlier in zip(_work(reranker), before, strict=True))
     queries = rows["qid"].nunique()
-    if not (hasattr(reranker, "work") or hasattr(reranker, "statistics")):
+    if getattr(reranker, "work", None) is None and not hasattr(reranker, "statistics"):
         return found, Cost(queries, seconds=seconds)
     # Without rows nothing was asked, and an earlier call's statistics stand there
     last = getattr(reranker, "statistics", []) if queries else []

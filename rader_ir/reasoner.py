@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from rader_ir.lm import LOCAL, api_key, open_lm
+from rader_ir.lm import api_key, open_lm, width_of
 from rader_ir.lm.held import Held
 from rader_ir.lm.steady import Steady
-from rader_ir.reasoning import BLANK, WIDTH, Plan, Reasoned, check_questions, reason
+from rader_ir.reasoning import BLANK, Plan, Reasoned, check_questions, reason
 
-BATCH = 8  # calls under way of a model through transformers
 _TOLD = "Replies in a cache are kept: make the same call again, and it goes on"
 
 
@@ -60,7 +59,7 @@ class Reasoner:
         self.lm, self.lm_model, self.api_key_env, self.cache = lm, lm_model, api_key_env, cache
         self.concurrency, self.timeout, self.retries = concurrency, timeout, retries
         self.plan = Plan(prompt, temperature, top_p, max_tokens, asks, seed)
-        self.width = concurrency or (BATCH if isinstance(lm, str) and lm.startswith(LOCAL) else WIDTH)
+        self.width = width_of(lm, concurrency)
         self.statistics: list[Reasoned] = []
         self._key = api_key(api_key_env)
         self._held = Held(self._opened)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 from rader_ir.answers import chain_of_thought, refuses
-from rader_ir.lm import Failure, Generates, Reply, Sampling
+from rader_ir.lm import WIDTH, Failure, Generates, Reply, Sampling
 from rader_ir.lm.asking import side_by_side
 from rader_ir.lm.steady import Spent
 from rader_ir.neutral import harmless, pieces, shortened
@@ -20,7 +20,6 @@ from rader_ir.prompts import Prompt, load_prompts
 from rader_ir.seeded import seed_of
 
 BLANK, REFUSAL = "blank", "refusal"  # kinds of failure beside those of a call
-WIDTH = 64  # questions at a time
 REPEATED = 0.6  # least temperature of a repeated ask: at 0 the same would come again
 _SHRINKS, _TENTHS = 6, 7  # how often, and to how many tenths, a question is cut that does not fit the context
 _AGAIN = frozenset({None, Failure.EMPTY, Failure.FILTERED, Failure.BROKEN})  # what another ask may mend

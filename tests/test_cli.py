@@ -122,7 +122,7 @@ def test_runs_of_other_queries_are_refused_and_missing_ones_told(files, capsys):
 
 
 def test_ratings_that_come_second_are_refused(files, capsys):
-    Path("rated.trec").write_text("q1 Q0 a 1 0.6 x\nq1 Q0 b 2 -1 x\nq2 Q0 a 1 1 x\n")
+    Path("rated.trec").write_text("q1 Q0 a 1 0.6000000238418579 x\nq1 Q0 b 2 -1 x\nq2 Q0 a 1 0.2 x\n")
     assert rader("fuse rated.trec dense.trec --setting bright-rating --out f.trec") == 0
     assert rader("fuse dense.trec rated.trec --setting bright-rating --out g.trec") == 2
     assert "rated.trec holds ratings, which bright-rating takes first; swap the two runs" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """What a reranker took: requests and tokens as a server counts them, pairs as the model reads them, None where nothing tells."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -23,6 +24,13 @@ def worthy(queries: int, documents: int) -> pd.DataFrame:
         for j, text in enumerate(judging.passages(judging.worths(documents, i)))
     ]
     return pd.DataFrame(rows, columns=["qid", "query", "docno", "text", "score", "rank"])
+
+
+class Silent:
+    """A ready reranker that counts nothing."""
+
+    def score(self, queries, docs):
+        return [np.zeros(len(texts)) for texts in docs]
 
 
 def words(server: LMServer) -> tuple[int, int]:
@@ -85,6 +93,8 @@ def test_what_nobody_tells_is_unknown(monkeypatch):
     found, cost = measured(pt.Transformer.identity(), results())
     assert len(found) == 15 and cost.queries == 3 and cost.seconds > 0
     assert cost.calls is cost.malformed is cost.tokens_in is cost.tokens_out is None
+    _, cost = measured(RaDeRReranker(Silent()), results())
+    assert cost.calls is cost.tokens_in is None
 
 
 def test_rows_that_are_not_there_cost_nothing():

@@ -177,6 +177,13 @@ def test_a_table_of_measures_lines_up():
     ]
 
 
+def test_marks_of_one_measure_are_explained_where_another_has_nothing_to_compare():
+    bm25 = {"AP": {str(q): q / 20 for q in range(10)}, "R@10": {str(q): 0.5 for q in range(10)}}
+    dense = {"AP": {str(q): 0.5 + q / 25 for q in range(10)}}
+    text = measures_table({"bm25": bm25, "dense": dense}, baseline="bm25").text()
+    assert "†" in text.partition("\n\n")[0] and "† above" in text
+
+
 def test_text_keeps_digits_below_digits_beside_marks():
     table = Table("T", ("system", "AP"), (("a", Cell(0.5, mark="†")), ("b", Cell(0.25))), ("Note.",))
     lines = ["T", "", "system      AP", "---------------", "a       0.5000†", "b       0.2500", "", "Note."]

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rader_ir.train.callbacks import best_step, gives_up, read_log
+from rader_ir.train.card import data_facts
 from rader_ir.train.folder import NotSaved, RunFolder, cannot_write, open_run
 from rader_ir.train.models import open_model
 from rader_ir.train.retriever import Groups, train_retriever
@@ -254,6 +255,22 @@ def test_an_unfinished_run_is_known_by_its_facts(tmp_path):
         open_run(tmp_path / "made", {**facts, "data": {"train": "y"}})
     (run.states / "checkpoint-3").rmdir()  # nothing done yet: nothing to lose
     assert json.loads((open_run(tmp_path / "made", {"other": 1}).work / "run.json").read_text()) == {"other": 1}
+
+
+def test_whatever_training_reads_of_an_example_changes_the_hash_of_the_data():
+    [one] = examples()[:1]
+    passage = one.positives[0]
+    changed = [
+        replace(one, query_id="another"),
+        replace(one, query="another"),
+        replace(one, positives=(replace(passage, text="another"),)),
+        replace(one, negatives=()),
+        replace(one, provenance={"source": "another"}),
+        replace(one, provenance={"excluded_ids": ["d1"]}),
+    ]
+    assert len({data_facts([each])["sha256"] for each in (one, *changed)}) == 1 + len(changed)
+    told = replace(one, provenance={"remark": "read by nobody"})
+    assert data_facts([told]) == data_facts([one])
 
 
 def test_the_card_the_log_and_the_curve(unbroken):

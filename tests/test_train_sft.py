@@ -114,6 +114,26 @@ def test_long_lessons_are_left_out_and_told(folder, tmp_path, caplog):
         train_sft(given, base=language_model(str(folder)), lessons=lessons[1:], out=tmp_path / "none", facts={})
 
 
+def test_an_unfinished_run_of_other_lessons_is_not_gone_on_with(folder, tmp_path, monkeypatch):
+    """As many lessons under the same options, of other words; the first run is broken off behind its first state."""
+    given = SFTOptions(str(folder), max_steps=2, save_steps=1, **QUICK)
+    train = lambda lessons: train_sft(  # noqa: E731
+        given, base=language_model(str(folder)), lessons=lessons, out=tmp_path / "made", facts={"kind": "listwise"}
+    )
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("rader_ir.train.sft.trained", _broken_off)
+        train([Lesson("odd", "even")])
+    with pytest.raises(FileExistsError, match=r"other options or data \(sha256"):
+        train([Lesson("odd", "graph")])
+    assert train([Lesson("odd", "even")]) == tmp_path / "made"
+
+
+def _broken_off(trainer, *_, **__):
+    trainer.args.max_steps = 1
+    trainer.train()
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

@@ -80,4 +80,5 @@ def _fuse(runs: list[Run], args: argparse.Namespace) -> Run:
 
 
 def _are_ratings(run: Run) -> bool:
-    return all(score in RATINGS for scores in run.values() for score in scores.values())
+    # Rerankers write the float32 nearest to .6
+    return all(round(score, 6) in RATINGS for scores in run.values() for score in scores.values())

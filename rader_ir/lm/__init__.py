@@ -23,9 +23,11 @@ __all__ = [
     "TokenScores",
     "api_key",
     "open_lm",
+    "width_of",
 ]
 
 LOCAL, VLLM = "local:", "vllm:"
+WIDTH = 64  # calls under way at a time
 
 
 def open_lm(
@@ -33,7 +35,7 @@ def open_lm(
     *,
     model: str | None = None,
     api_key: str | None = None,
-    concurrency: int = 64,
+    concurrency: int = WIDTH,
     prices: tuple[float, float] = (0.0, 0.0),
     timeout: float | None = None,
     retries: int | None = None,
@@ -65,6 +67,11 @@ def open_lm(
     from rader_ir.lm.cache import Cached
 
     return Cached(lm, cache)
+
+
+def width_of(lm: object, concurrency: int | None) -> int:
+    """Calls under way at a time: `concurrency`, or what suits the back-end; of a model through transformers a batch of 8."""
+    return concurrency or (8 if isinstance(lm, str) and lm.startswith(LOCAL) else WIDTH)
 
 
 def api_key(variable: str | None) -> str | None:

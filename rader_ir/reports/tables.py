@@ -100,7 +100,7 @@ def measures_table(
         for measure in measures:
             column = {system: {measure: row[measure]} for system, row in cells.items() if measure in row}
             results = {system: {measure: values[system]} for system in column}
-            marks = _mark(column, results, baseline, measure, **options)
+            marks = _mark(column, results, baseline, measure, **options) or marks
             for system, row in column.items():
                 cells[system] |= row
     if len(measures) > 1:

@@ -46,9 +46,9 @@ def _scores(model: CrossEncoder, pairs: list[tuple[str, str]]) -> np.ndarray:
         raise ValueError(
             f"padding 'max_length' reads a head behind end tokens, and {settled.name!r} has none; leave padding out"
         )
-    length = model.max_length or settled.max_doc_length
+    length = model._length(model.max_length, settled.max_doc_length, "max_length")
     ids = TextTokens(loaded.tokenizer, settled).pairs(*zip(*pairs, strict=True), model.instruction, length)
-    model.truncated += ids.truncated
+    model._count(ids.truncated, len(pairs), "pairs", length)
     passes, tokens = model.work
     model.work = passes + len(pairs), tokens + length * len(pairs)
     scores = np.empty(len(pairs), dtype=np.float32)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
-from rader_ir.lm import LOCAL, Failure, Reply, Sampling, api_key, open_lm
+from rader_ir.lm import Failure, Reply, Sampling, api_key, open_lm, width_of
 from rader_ir.lm.held import Held
 from rader_ir.lm.steady import Steady
 from rader_ir.neutral import neutral, pieces, shortened
@@ -26,7 +26,6 @@ Read = Callable[[str, int], Any]
 REPEATED = 0.6  # least temperature of a repeated ask: at 0 the same would come again
 _SHRINKS = 6  # times that passages are cut to 7 tenths where a back-end says that they do not fit
 _SHARE = 0.7
-_WIDTH, _BATCH = 64, 8  # calls under way: of a server, of a model through transformers
 _TOLD = "Finished groups of `rader rerank` and replies in a cache are kept: make the same call again, and it goes on"
 # The model's own doing, which another ask may mend
 _MALFORMED = frozenset({Failure.CUT_OFF, Failure.EMPTY, Failure.FILTERED, Failure.BROKEN})
@@ -114,7 +113,7 @@ class Judge:
             stop=prompt.stop,
             schema=prompt.schema,
         )
-        self.width = concurrency or (_BATCH if isinstance(lm, str) and lm.startswith(LOCAL) else _WIDTH)
+        self.width = width_of(lm, concurrency)
         self._key = api_key(api_key_env)
         self._held = Held(self._opened)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from rader_ir import __version__
-from rader_ir.examples import Example
+from rader_ir.examples import Example, excluded_ids, source
 from rader_ir.train.callbacks import best_step, measured
 from rader_ir.train.models import Base
 from rader_ir.train.settings import Options
@@ -34,7 +34,8 @@ def data_facts(examples: Sequence[Example]) -> dict:
     digest = hashlib.sha256()
     for example in examples:
         groups = [[[p.doc_id, p.text, p.score] for p in group] for group in (example.positives, example.negatives)]
-        digest.update(json.dumps([example.query_id, example.query, *groups]).encode() + b"\n")
+        known = [example.query_id, example.query, source(example), sorted(excluded_ids(example))]
+        digest.update(json.dumps([*known, *groups]).encode() + b"\n")
     return {"examples": len(examples), "sha256": digest.hexdigest()}
 
 

@@ -16,9 +16,10 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 from rader_ir import loading
-from rader_ir.train.folder import RunFolder, open_run
+from rader_ir.train.folder import RunFolder
 from rader_ir.train.language_models import WholeStates, trained
 from rader_ir.train.models import Base, lora_config
+from rader_ir.train.runtime import open_together
 from rader_ir.train.settings import LORA_TARGETS, SCHEDULES, check_choice, check_least, check_share, settle
 
 Reward = Callable[[Sequence[str], Sequence[str]], list[float]]  # what was written, and each one's label
@@ -193,7 +194,7 @@ def train_grpo(
     if not tasks:
         raise ValueError("there are no tasks to train on; give examples with a positive and a negative each")
     told = {**asdict(options), "lora_targets": list(options.lora_targets)}
-    run = open_run(out, {"kind": "grpo", "options": told, "weights": base.files.weights_id, **facts})
+    run = open_together(out, {"kind": "grpo", "options": told, "weights": base.files.weights_id, **facts})
     torch.manual_seed(options.seed)
     model = loading.read_model(base.files, base.tokenizer, torch.float32)
     model.generation_config = type(model.generation_config)(eos_token_id=model.generation_config.eos_token_id)

@@ -5,6 +5,7 @@ compared with a model that learns labels alone (arXiv:2503.06034, section 3). Th
 what is too long is left out and told. The trainer is trl's, with its options set.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -24,10 +25,11 @@ from rader_ir.neutral import neutral, shortened
 from rader_ir.prompts import load_prompts
 from rader_ir.prompts.passages import conversation
 from rader_ir.train.card import data_facts
-from rader_ir.train.folder import RunFolder, open_run
+from rader_ir.train.folder import RunFolder
 from rader_ir.train.language_models import WholeStates, language_model, rendered, trained
 from rader_ir.train.models import Base, lora_config
 from rader_ir.train.rank_r1 import choices
+from rader_ir.train.runtime import open_together
 from rader_ir.train.settings import LORA_TARGETS, SCHEDULES, check_choice, check_least, check_share, settle
 
 logger = logging.getLogger(__name__)
@@ -204,7 +206,8 @@ def train_sft(
     if len(kept) < len(lessons):
         logger.warning("%d of %d prompts are left out: too long", len(lessons) - len(kept), len(lessons))
     told = {**asdict(options), "lora_targets": list(options.lora_targets), "lessons": len(kept)}
-    run = open_run(out, {"options": told, "weights": base.files.weights_id, **facts})
+    digest = hashlib.sha256(json.dumps([[lesson.prompt, lesson.completion] for lesson in kept]).encode()).hexdigest()
+    run = open_together(out, {"options": told, "weights": base.files.weights_id, "sha256": digest, **facts})
     torch.manual_seed(options.seed)
     model = loading.read_model(base.files, base.tokenizer, torch.float32)
     trainer = _Trainer(
