@@ -5,7 +5,7 @@ transformer from its arguments; so equality, hash and repr all come from `pt.ins
 """
 
 import reprlib
-from inspect import Parameter
+from inspect import Parameter, signature
 from pathlib import Path
 
 import pyterrier as pt
@@ -22,6 +22,11 @@ class Configured:
     Each argument must be stored under its own name. `repr` rebuilds the object, as long as a ready model given as
     checkpoint has such a repr itself; `str` shortens long arguments, for tables and messages.
     """
+
+    def _store(self, given: dict) -> None:
+        """Set every argument of the constructor, whose `locals()` are given."""
+        for name in signature(type(self)).parameters:
+            setattr(self, name, given[name])
 
     def __eq__(self, other):
         return _arguments(self) == _arguments(other) if type(self) is type(other) else NotImplemented

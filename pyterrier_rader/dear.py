@@ -3,7 +3,6 @@
 The pointwise stage scores all documents by a cross-encoder, the listwise one then has a language model order the best of them.
 """
 
-import inspect
 import os
 
 import pandas as pd
@@ -101,9 +100,7 @@ class DeARReranker(Configured, CutsRanks, pt.Transformer):
             raise ValueError(f"stage {stage!r} is unknown; choose {', '.join(map(repr, STAGES))}")
         if stage != "pointwise" and lm is None:
             raise ValueError(f"stage {stage!r} asks a language model; give lm, or choose stage 'pointwise'")
-        given = locals()
-        for name in inspect.signature(type(self)).parameters:
-            setattr(self, name, given[name])
+        self._store(locals())
         check_count("num_results", num_results, optional=True)
         self.stages()
 

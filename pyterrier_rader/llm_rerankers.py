@@ -36,8 +36,7 @@ class AsksLM(SharesModel, Configured, CutsRanks, pt.Transformer):
 
     def _keep(self, given: dict) -> None:
         """Store the constructor's arguments, and say at once what is wrong with them."""
-        for name in inspect.signature(type(self)).parameters:
-            setattr(self, name, given[name])
+        self._store(given)
         check_count("num_results", self.num_results, optional=True)
         self.model()
 

@@ -69,9 +69,7 @@ class ReasoningQuery(Configured, KeepsRows, pt.Transformer):
         retries: int | None = None,
         cache: str | os.PathLike | None = None,
     ):
-        given = locals()
-        for name in inspect.signature(type(self)).parameters:
-            setattr(self, name, given[name])
+        self._store(locals())
         self.model()
 
     def transform(self, inp: pd.DataFrame) -> pd.DataFrame:

@@ -63,9 +63,7 @@ def chat_form(tokenizer, prompt: Prompt) -> str:
     form = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     if fields_of(form.partition("{document}")[2]) or form.count("{document}") != 1:
         raise ValueError("the prompt has a hole behind {document}; put {query} and {instruction} before it")
-    added = tokenizer("a")["input_ids"]
-    if added[:1] == [tokenizer.bos_token_id] and tokenizer.bos_token:  # which the template writes too
-        form = form.removeprefix(tokenizer.bos_token)
+    form = form.removeprefix(loading.beginning(tokenizer))  # which the template writes too
     wanted = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
     if tokenizer(form)["input_ids"] != list(wanted):
         raise ValueError(

@@ -258,6 +258,12 @@ def read_tokenizer(files: Files):
     return tokenizer
 
 
+def beginning(tokenizer) -> str:
+    """The token that the tokenizer puts before every text, as text; empty where it puts none."""
+    begins = tokenizer.bos_token and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
+    return tokenizer.bos_token if begins else ""
+
+
 @lru_cache
 def dimension(files: Files) -> int:
     """Length of the model's vectors, read from its configuration."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from rader_ir.idcm import IDCMConfig, read_config, read_weights
 from rader_ir.rerank.idcm import IDCM
 from rader_ir.train import losses
 from rader_ir.train.idcm import train_idcm
-from rader_ir.train.idcm_documents import Documents
+from rader_ir.train.idcm_documents import DocumentGroups, Documents
 from rader_ir.train.idcm_selector import gains, pairs_of
 from rader_ir.train.idcm_settings import IDCMOptions
 from rader_ir.train.idcm_teacher import lessons
@@ -152,6 +153,37 @@ def test_pairs_make_the_strong_model(bert, tmp_path):
     np.testing.assert_allclose(reading.scores, scores, atol=1e-5)
     [before] = CrossEncoder(bert).score([learned[0].query], [list(reading.snippets)])
     assert not np.allclose(before, scores)
+
+
+def test_the_strong_model_of_a_killed_run_serves_the_same_run_alone(bert, tmp_path, monkeypatch):
+    """Killed between the strong model's folder and its own: the same call goes on, others are refused, nothing is deleted."""
+    from rader_ir.train import idcm
+
+    told, out = options(bert, step="pairs", max_steps=2), tmp_path / "one"
+    whole = train_idcm(told, examples=examples(4), out=tmp_path / "whole")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(idcm, "write_idcm", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        train_idcm(told, examples=examples(4), out=out)
+    for given, learned in ((replace(told, seed=1), examples(4)), (told, examples(5))):
+        with pytest.raises(
+            FileExistsError, match=r"one\.strong is the strong model of an unfinished run with other options"
+        ):
+            train_idcm(given, examples=learned, out=out)
+    with monkeypatch.context() as patched:
+        patched.setattr(idcm, "train_reranker", None)  # is not trained again
+        folder = train_idcm(told, examples=examples(4), out=out)
+    for name in ("strong/model.safetensors", "idcm.safetensors"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["one", "whole"]
+
+
+def test_a_step_leaves_another_steps_unfinished_run(bert, tmp_path):
+    with broken_off(DocumentGroups, batch=1):
+        train_idcm(options(bert, step="documents", save_steps=1), examples=examples(), out=tmp_path / "made")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(FileExistsError, match=r"made\.unfinished is an unfinished run of another step"):
+        train_idcm(options(bert, step="pairs"), examples=examples(), out=tmp_path / "made")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("step", ["documents", "selector"])

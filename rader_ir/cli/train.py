@@ -53,7 +53,9 @@ def run(args: argparse.Namespace) -> dict:
         if args.kind in ANSWERS:
             from rader_ir.train.recipes import train_answers
 
-            return train_answers(args.kind, args.config, args.out)
+            told = train_answers(args.kind, args.config, args.out)
+            _only_the_first_speaks(args)
+            return told
         return _mini(args) if args.kind == MINI else _trained(args)
 
 
@@ -61,7 +63,7 @@ def _print_options(args: argparse.Namespace) -> dict:
     from rader_ir.train.options_text import options_text
 
     if args.kind == MINI:
-        raise ValueError("--options is for retriever and reranker; rader train mini has one recipe")
+        raise ValueError("rader train mini has one recipe and no options; --options is for the other kinds")
     sys.stdout.write(options_text(_option_set(args.kind)))
     return {}
 
@@ -132,13 +134,19 @@ def _option_set(kind: str):
     return kind
 
 
-def _figures(folder: Path, args: argparse.Namespace, counts: dict) -> dict:
-    """What the card says; processes beside the first stay silent and write nothing."""
-    from rader_ir.train.card import CARD
+def _only_the_first_speaks(args: argparse.Namespace) -> None:
+    """Processes beside the first stay silent and write nothing."""
     from rader_ir.train.runtime import processes
 
     if not processes().is_main_process:
         args.quiet, args.json = True, None
+
+
+def _figures(folder: Path, args: argparse.Namespace, counts: dict) -> dict:
+    """What the card says."""
+    from rader_ir.train.card import CARD
+
+    _only_the_first_speaks(args)
     card = json.loads((folder / "training" / CARD).read_text(encoding="utf-8"))
     told = {key: value for key, value in card["figures"].items() if key != "seconds"}
     measures = {

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from rader_ir import __version__
+from rader_ir.checkpoint_folders import read_json
 from rader_ir.examples import Example, excluded_ids, source
 from rader_ir.train.callbacks import best_step, measured
 from rader_ir.train.models import Base
@@ -69,6 +70,12 @@ def run_facts(
         "data": {name: dict(facts) for name, facts in data.items()},
         **({"about": dict(about)} if about else {}),
     }
+
+
+def is_made_by(folder: Path, facts: Mapping) -> bool:
+    """Whether the finished `folder` came of the run that is known by these facts."""
+    card, wanted = read_json(folder / "training" / CARD), json.loads(json.dumps(_without_places(facts)))
+    return all(card.get(key) == wanted.get(key) for key in ("kind", "options", "base", "data", "about"))
 
 
 def run_card(

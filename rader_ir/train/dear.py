@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rader_ir import loading
 from rader_ir.examples import Example
 from rader_ir.rerank.dear import PAIRS, pair_form
 from rader_ir.train.losses import MAIN
@@ -57,9 +58,7 @@ def dear_base(options: DeAROptions) -> Base:
         ValueError, FileNotFoundError: as `open_base`.
     """
     base = open_base(options, "score")
-    tokenizer = base.tokenizer
-    adds = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
-    form = options.pair_form or pair_form(tokenizer.bos_token if adds else "")
+    form = options.pair_form or pair_form(loading.beginning(base.tokenizer))
     length = options.max_doc_length or min(PAIRS["max_doc_length"], base.checkpoint.max_doc_length)
     lengths = {**PAIRS, "max_query_length": length, "max_doc_length": length}
     return replace(base, files=replace(base.files, checkpoint=replace(base.checkpoint, pair_form=form, **lengths)))

@@ -14,9 +14,13 @@ from rader_ir.cross_encoder import CrossEncoder
 from rader_ir.examples import Example
 from rader_ir.idcm import STRONG, embedder, write_idcm
 from rader_ir.train import idcm_documents, idcm_selector
+from rader_ir.train.card import CARD, data_facts, is_made_by, run_facts
+from rader_ir.train.folder import RECORD
 from rader_ir.train.idcm_settings import IDCMOptions, Start, start_of
+from rader_ir.train.models import open_base
 from rader_ir.train.reranker import train_reranker
 from rader_ir.train.runtime import processes
+from rader_ir.train.settings import RerankerOptions
 
 
 def train_idcm(
@@ -69,10 +73,13 @@ def _pairs(options: IDCMOptions, start: Start, examples: Sequence[Example], out:
     strong = options.strong(start.config.strong)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise FileExistsError(f"{out} exists; move it away, or give another folder to train into")
-    inner = out.with_name(f"{out.name}.{STRONG}")
-    if not (inner / "training").is_dir():  # else killed between the two folders
+    made, inner = (out.with_name(f"{out.name}.{end}") for end in ("unfinished", STRONG))
+    if (made / RECORD).is_file():
+        raise FileExistsError(f"{made} is an unfinished run of another step; finish or delete it, or train elsewhere")
+    if not (inner / "training").is_dir():
         train_reranker(strong, examples=examples, out=inner, **told)
-    made = out.with_name(f"{out.name}.unfinished")
+    else:  # killed between the two folders
+        _check_inner(inner, strong, examples, told)
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
     shutil.copytree(inner / "training", made / "training")
@@ -82,6 +89,15 @@ def _pairs(options: IDCMOptions, start: Start, examples: Sequence[Example], out:
     os.replace(made, out)
     shutil.rmtree(inner)
     return out
+
+
+def _check_inner(inner: Path, strong: RerankerOptions, examples: Sequence[Example], told: Mapping) -> None:
+    data = {"train": data_facts(examples), "dev": data_facts(told["dev"])}
+    if not is_made_by(inner, run_facts("reranker", strong, open_base(strong, "score"), data, told["about"])):
+        raise FileExistsError(
+            f"{inner} is the strong model of an unfinished run with other options or data (its training/{CARD} tells which); "
+            "give the same ones to go on with it, or delete it, or train into another folder"
+        )
 
 
 def _dimension(strong: Path) -> int:

@@ -39,8 +39,7 @@ def language_model(checkpoint: str, revision: str | None = None) -> Base:
 def rendered(messages: list[dict[str, str]], tokenizer) -> str:
     """A conversation as the text that a model goes on from, without the beginning token that its tokenizer adds itself."""
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    adds = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
-    return text.removeprefix(tokenizer.bos_token) if adds else text
+    return text.removeprefix(loading.beginning(tokenizer))
 
 
 class WholeStates:
