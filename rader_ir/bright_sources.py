@@ -208,7 +208,7 @@ def check_state(task: str, qrels: Qrels, asked: str) -> None:
 
     Judgements of neither state, such as those of some queries alone, pass.
     """
-    found = hashlib.sha256(json.dumps(qrels, sort_keys=True).encode()).hexdigest()[:16]
+    found = _digest(qrels)
     other = {"plain": "fixed", "fixed": "plain"}[asked]
     if found == CORRECTED.get(task, {}).get(other):
         raise ValueError(
@@ -216,6 +216,24 @@ def check_state(task: str, qrels: Qrels, asked: str) -> None:
             f"ask for qrels {other!r} (a folder keeps them in {'qrels' if other == 'plain' else 'qrels_fixed'}), or get the "
             f"{asked} ones"
         )
+
+
+def mixed_states(collections: Mapping[str, Qrels]) -> list[str]:
+    """What to say where some of the judgements, by task, are corrected and others not; nothing where they are of one state."""
+    digests = {name: _digest(qrels) for name, qrels in collections.items()}
+    plain, fixed = (
+        ", ".join(name for name, digest in digests.items() if digest in {found[state] for found in CORRECTED.values()})
+        for state in ("plain", "fixed")
+    )
+    if not (plain and fixed):
+        return []
+    return [
+        f"BRIGHT's judgements of {fixed} are the corrected ones, those of {plain} are not; their average means nothing"
+    ]
+
+
+def _digest(qrels: Qrels) -> str:
+    return hashlib.sha256(json.dumps(qrels, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _rewritten_of(folder: Path, table: str, original: Mapping[str, str], queries: str) -> dict[str, str]:

@@ -156,6 +156,21 @@ def test_the_splits_of_bright_as_its_papers_have_them(shared, capsys):
     assert json.loads(Path("f.json").read_text())["queries"] == 1384
 
 
+def test_corrected_and_plain_judgements_in_one_folder_are_told(shared, capsys):
+    """Of five splits there are two states, and a mean over both is of neither."""
+    Path("qrels").mkdir()
+    for task in ("biology", "pony", "robotics"):
+        state = "qrels_fixed" if task == "robotics" else "qrels"
+        Path(f"qrels/{task}.tsv").write_bytes((shared / "data/bright" / state / f"{task}.tsv").read_bytes())
+    runs = str(shared / "data/reasonir_runs")
+    sentence = "BRIGHT's judgements of robotics are the corrected ones, those of biology are not"
+    assert rader("qrels", runs, "--measures", "nDCG@10") == 0
+    assert sentence in capsys.readouterr().out
+    Path("qrels/biology.tsv").unlink()
+    assert rader("qrels", runs, "--measures", "nDCG@10") == 0
+    assert "corrected" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("content", ["packed", "plain"])
 @pytest.mark.parametrize("name", ["run.trec", "run.trec.gz"])
 def test_packed_and_plain_runs_are_told_by_content(capsys, name, content):

@@ -8,6 +8,7 @@ their average: `rader evaluate qrels runs` takes `runs/pony.trec.gz` for `qrels/
 import argparse
 import os
 
+from rader_ir.bright_sources import mixed_states
 from rader_ir.cli import options
 from rader_ir.corpus import read_documents, read_queries
 from rader_ir.evaluation import intervals
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> dict:
     }
     documents, more = _documents(args, qrels, kept)
     notes += [f"{label}: {remark}." for label, path in paths.items() for remark in unjudged(path, qrels)]
-    notes += [f"{remark}." for remark in without_runs(runs, qrels) + told + more]
+    notes += [f"{remark}." for remark in without_runs(runs, qrels) + mixed_states(qrels) + told + more]
     chosen = {name: getattr(args, name) for name in ("average", "confidence", "seed")} | compared
     measures = list(dict.fromkeys(m for each in results.values() for values in each.values() for m in values))
     tables = main_tables(results, measures, baseline=baseline, notes=notes, **chosen)
