@@ -4,9 +4,11 @@ The sum is made in float32 whatever the model's own type, once, at loading; afte
 that were trained whole (a reranker's head) replace the base's. Adapters of other kinds are refused with their name.
 """
 
+import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -15,6 +17,10 @@ from safetensors import safe_open
 from rader_ir.checkpoint_folders import read_json
 
 _PREFIX = "base_model.model."
+_DOWN = ".lora_A.weight"
+_SAMPLE = "base_sample"  # in the metadata of an adapter's file: some weights of its base, by layer
+_SAMPLED = 8  # weights of a layer
+_ROUNDING = 2**-7  # twice what bfloat16 leaves of a weight's digits
 
 
 def read_adapter(folder: Path) -> tuple[dict, dict[str, torch.Tensor]]:
@@ -38,6 +44,7 @@ def merge_adapter(model: torch.nn.Module, folder: Path) -> set[str]:
     Raises:
         ValueError: no LoRA adapter, or one that was trained for another base.
     """
+    check_base(model, folder)
     config, tensors = read_adapter(folder)
     parameters = dict(model.named_parameters())
     touched = set()
@@ -45,13 +52,54 @@ def merge_adapter(model: torch.nn.Module, folder: Path) -> set[str]:
         for name, tensor in tensors.items():
             if name.endswith(".lora_B.weight"):
                 continue
-            if name.endswith(".lora_A.weight"):
-                module = name.removesuffix(".lora_A.weight")
+            if name.endswith(_DOWN):
+                module = name.removesuffix(_DOWN)
                 change = _change(module, tensor, tensors[f"{module}.lora_B.weight"], config)
                 touched.add(_apply(parameters, f"{module}.weight", change, folder, add=True))
             else:
                 touched.add(_apply(parameters, name.replace(".modules_to_save.", "."), tensor, folder, add=False))
     return touched
+
+
+def sample_of_base(base: Path, tensors: Iterable[str]) -> dict[str, str]:
+    """Metadata by which `check_base` knows the base of an adapter again, whatever type and files its weights are then in.
+
+    Args:
+        base: its folder.
+        tensors: the adapter's, by their names in its file.
+    """
+    layers = sorted(name.removeprefix(_PREFIX).removesuffix(_DOWN) for name in tensors if name.endswith(_DOWN))
+    wanted = {f"{layers[place]}.weight" for place in (0, len(layers) // 2, -1)} if layers else set()
+    found = {}
+    for path in sorted(base.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for key, name in product(file.keys(), wanted):
+                if f".{name}".endswith(f".{key}") or f".{key}".endswith(f".{name}"):
+                    found[name] = _sampled(file.get_tensor(key))
+    return {_SAMPLE: json.dumps(found, sort_keys=True)} if found else {}
+
+
+def check_base(model: torch.nn.Module, folder: Path) -> None:
+    """Raise ValueError where weights of `model` are none that the adapter in `folder` was trained over, as its file tells."""
+    with safe_open(folder / "adapter_model.safetensors", framework="pt") as file:
+        told = json.loads((file.metadata() or {}).get(_SAMPLE, "{}"))
+    parameters = dict(model.named_parameters())
+    for name, values in told.items():
+        found = next((n for n in (name, name.removeprefix("model."), f"model.{name}") if n in parameters), None)
+        if found is None:
+            continue  # whoever merges or trains says which layers are lacking
+        there = _sampled(parameters[found])
+        if any(abs(a - b) > _ROUNDING * max(abs(a), abs(b)) + 1e-7 for a, b in zip(values, there, strict=False)):
+            raise ValueError(
+                f"{folder} was trained for another base: weights of its {found!r} are {values[:3]}..., here {there[:3]}...; "
+                "set `base` of its checkpoint, or base_model_name_or_path in adapter_config.json, to the one it was trained over"
+            )
+
+
+def _sampled(weights: torch.Tensor) -> list[float]:
+    """Evenly spaced weights of a layer, in four digits."""
+    flat = weights.detach().flatten()
+    return [float(f"{value:.4g}") for value in flat[:: max(1, len(flat) // _SAMPLED)][:_SAMPLED].float().tolist()]
 
 
 def _refuse_other_kinds(config: dict, folder: Path) -> None:

@@ -1,12 +1,14 @@
 """Training a retriever: it learns a toy set, its cache changes nothing, and its texts go the serving way."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
+from transformers import AutoModel
 
 from rader_ir.checkpoints import find_checkpoint
 from rader_ir.encoder import Encoder
@@ -145,6 +147,33 @@ def test_an_adapter_of_another_base_is_refused(tiny_qwen2, tmp_path):
         path.write_text(path.read_text().replace(str(tiny_qwen2), str(other)))
     for lora in (True, False):  # the second call finds what the first one left
         with pytest.raises(ValueError, match="trained for another base"):
+            train_retriever(options(folder, lora=lora), examples=examples(), out=tmp_path / "refused")
+
+
+@pytest.mark.parametrize("make", [tiny.qwen2, tiny.bert])
+def test_an_adapter_of_another_base_of_equal_shapes_is_refused(make, tmp_path):
+    """Its own base is known in other files and another type, a like one of other weights is not taken for it."""
+    own, other = make(tmp_path / "own", seed=0), make(tmp_path / "other", seed=1)
+    folder = train_retriever(options(own, max_steps=1, merged=False), examples=examples(), out=tmp_path / "made")
+    expected = Encoder(folder).encode_docs(tiny.SENTENCES)
+    for name, dtype in (("copy", torch.float32), ("bfloat16", torch.bfloat16)):
+        shutil.copytree(own, tmp_path / name)
+        (tmp_path / name / "model.safetensors").unlink()
+        AutoModel.from_pretrained(own, dtype=dtype).save_pretrained(tmp_path / name, max_shard_size="20KB")
+    assert len(list((tmp_path / "copy").glob("*.safetensors"))) > 1
+
+    def over(base):
+        for path in (folder / "adapter_config.json", folder / "rader_config.json"):
+            key = "base_model_name_or_path" if path.name == "adapter_config.json" else "base"
+            path.write_text(json.dumps({**json.loads(path.read_text()), key: str(base)}))
+        return folder
+
+    assert np.array_equal(Encoder(over(tmp_path / "copy")).encode_docs(tiny.SENTENCES), expected)
+    assert np.abs(Encoder(over(tmp_path / "bfloat16")).encode_docs(tiny.SENTENCES) - expected).max() < 0.05
+    with pytest.raises(ValueError, match=r"made was trained for another base: weights of its '.*' are \[.*set `base`"):
+        Encoder(over(other)).encode_docs(["a"])
+    for lora in (True, False):
+        with pytest.raises(ValueError, match="was trained for another base"):
             train_retriever(options(folder, lora=lora), examples=examples(), out=tmp_path / "refused")
 
 

@@ -14,7 +14,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from rader_ir import loading
-from rader_ir.adapters import find_target, read_adapter
+from rader_ir.adapters import check_base, find_target, read_adapter
 from rader_ir.checkpoint_folders import read_json
 from rader_ir.checkpoints import CHECKPOINTS, Checkpoint, find_checkpoint
 from rader_ir.tokens import TextTokens
@@ -241,6 +241,7 @@ def _adapted(model: nn.Module, base: Base, options: Options) -> PeftModel:
 def _trained_on(model: nn.Module, base: Base) -> PeftModel:
     """The base with the checkpoint's own adapter, whose weights go on learning."""
     folder = base.files.folder
+    check_base(model, folder)
     _, tensors = read_adapter(folder)
     config = LoraConfig.from_pretrained(folder)
     config.inference_mode = False

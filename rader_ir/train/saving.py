@@ -19,7 +19,7 @@ from tokenizers import processors
 from transformers import AutoTokenizer
 
 from rader_ir import loading
-from rader_ir.adapters import merge_adapter
+from rader_ir.adapters import merge_adapter, sample_of_base
 from rader_ir.checkpoints import CHECKPOINTS, Checkpoint, write_config
 from rader_ir.prompts import fill
 from rader_ir.tokens import TextTokens
@@ -79,7 +79,8 @@ def write_adapter(folder: Path, base: Base, weights: Mapping[str, torch.Tensor],
     """Write an adapter as peft does."""
     folder.mkdir(exist_ok=True)
     tensors = {saved_name(name): tensor for name, tensor in weights.items()}
-    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    known = sample_of_base(base.files.base_folder or base.files.folder, tensors)
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt", **known})
     told = LoraConfig(**{**adapter.to_dict(), "inference_mode": True, "base_model_name_or_path": base.origin})
     told.revision = base.revision
     told.save_pretrained(folder)
