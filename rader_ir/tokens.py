@@ -10,12 +10,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 import torch
 
 from rader_ir.checkpoints import Checkpoint
+from rader_ir.neutral import harmless
 from rader_ir.passages import windows
 from rader_ir.prompts import fill
 
@@ -54,7 +56,7 @@ class TextTokens:
         dressed = tokenizer("a")["input_ids"]
         start = next(i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare)
         self.head, self.tail = dressed[:start], dressed[start + len(bare) :]
-        self._marks = _marks(tokenizer, checkpoint.pair_form or "")
+        self._bare = _cleaner(tokenizer, checkpoint)
         if checkpoint.eos == "append":
             if tokenizer.eos_token_id is None:
                 raise ValueError(f"checkpoint {checkpoint.name!r} appends an end token, and its tokenizer has none")
@@ -115,7 +117,8 @@ class TextTokens:
     def pairs(self, queries: Sequence[str], docs: Sequence[str], instruction: str, max_length: int) -> Ids:
         """Ids of each query and document in the checkpoint's `pair_form`; the document is cut, and a long query (`shortened`).
 
-        Where the form holds special tokens, those that a query or a document holds become blanks.
+        Where the form holds special tokens, those that a query or a document holds become blanks; a language model that is asked
+        for an answer reads them without whatever else could pass for its prompt (`rader_ir.neutral.harmless`).
         """
         queries, queries_short = self._bounded(queries, self.checkpoint.pair_query_tokens)
         docs, docs_short = self._bounded(docs, self.checkpoint.pair_doc_tokens)
@@ -142,10 +145,10 @@ class TextTokens:
 
     def _bounded(self, texts: Sequence[str], most: int | None) -> tuple[Sequence[str], list[bool]]:
         """The texts without special tokens that could pass for the form's, cut to `most` tokens of their own; which were cut."""
-        if self._marks is None and most is None:
+        if self._bare is None and most is None:
             return texts, [False] * len(texts)
         cut: set[str] = set()
-        bare = {text: self._marks.sub(" ", text) if self._marks else text for text in dict.fromkeys(texts)}
+        bare = {text: self._bare(text) if self._bare else text for text in dict.fromkeys(texts)}
         if most is not None and bare:
             options = dict(add_special_tokens=False, return_offsets_mapping=True, verbose=False)
             blank = [f" {text}" for text in bare.values()]  # as they stand behind "query:"
@@ -182,12 +185,15 @@ class TextTokens:
         return Ids(rows, sum(short), segments if "token_type_ids" in self.tokenizer.model_input_names else None)
 
 
-def _marks(tokenizer, form: str) -> re.Pattern | None:
-    """What finds special tokens in a text, if the form holds some itself, so that a document could write them too."""
+def _cleaner(tokenizer, checkpoint: Checkpoint) -> Callable[[str], str] | None:
+    """What takes special tokens out of a text, if the pairs' form holds some itself, so that a document could write them too."""
     tokens = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    if not any(token in form for token in tokens):
+    if not any(token in (checkpoint.pair_form or "") for token in tokens):
         return None
-    return re.compile("|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True)))
+    if checkpoint.head == "choice":
+        return partial(harmless, special=tuple(tokens))
+    marks = re.compile("|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True)))
+    return lambda text: marks.sub(" ", text)
 
 
 def batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rader_ir.answers import label, permutation, rating, without_thoughts, yes_or_no
+from rader_ir.answers import label, of_cut_off, permutation, rating, without_thoughts, yes_or_no
 
 REFUSALS = [
     "",
@@ -74,6 +74,12 @@ def test_a_label_of_five(text, place):
         ("[1] > [1] > [1] > [1] > [1], that is [2] > [3] > [1]", [1, 2, 0]),  # a loop is not long
         ("1. [2]\n2. [3]\n3. [1]", [1, 2, 0]),
         ("[2, 3, 1]", [1, 2, 0]),
+        ("Needs met by all.\nFinal ranking: **[2, 3, 1]**\nThat is all.", [1, 2, 0]),
+        ("Need met by [1, 2, 3].\nFinal Reranking: [2] > [3] > [1]", [1, 2, 0]),
+        ("[2] > [3] > [1]. (Passage 1 asked for [1, 2, 3].)", [1, 2, 0]),
+        ("[1, 2, 3]\n[2] > [3] > [1]", [1, 2, 0]),
+        ("<answer>I compared 1, 2, 3 and conclude [2] > [3]</answer>", [1, 2, 0]),
+        ("I cannot rank what asks for [3, 2, 1] by itself.", None),
         ("<answer>2 > 3 > 1</answer>", [1, 2, 0]),
         ("<answer>[2] > [3] > [1]</answer> (not [1] > [2] > [3])", [1, 2, 0]),
         ("[2] &gt; [3] &gt; [1]", [1, 2, 0]),
@@ -105,6 +111,8 @@ def test_an_order_of_three(text, order):
         ("not sure", None),
         ("10", None),
         ("perhaps yes", None),
+        ("Relevant: no", False),
+        ("Answer: yes", True),
     ],
 )
 def test_yes_or_no(text, answer):
@@ -121,6 +129,15 @@ def test_yes_or_no(text, answer):
         ("Relevance score: 2,5", 2.5),
         ("score: 1\nRelevance score: 3", 3),
         ("It answers 2 of 5 parts. Rating: 3", 3),
+        ("Relevance score (0-5): 4", 4),
+        ("Relevance score [0–5]: 3", 3),
+        ("A score of 0 to 5: 3", 3),
+        ("Score from 0 to 5: 2", 2),
+        ("Relevance score (out of 5): 4", 4),
+        ("Relevance score (max 5): 4", 4),
+        ("Score: 4 (max score 5)", 4),
+        ("The relevance score is 3-4", None),
+        ("Relevance score: 10-12", None),
         ("4", 4),
         ("[4]", 4),
         ("4 out of 5", 4),
@@ -139,6 +156,33 @@ def test_yes_or_no(text, answer):
 )
 def test_a_rating_of_0_to_5(text, value):
     assert rating(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Relevance score: 4.\n\nQuestion: what is", "Relevance score: 4"),
+        ("The relevance score is 4/5. It", "The relevance score is 4/5"),
+        ("**Relevance score:** 4\nIt", ""),  # marks within a cue are the reader's, who sees whole replies alone
+        ("<think>2?</think> Relevance score: ٤.\nFor", " Relevance score: ٤"),
+        ("Relevance score: 3.", ""),  # may go on to 3.5
+        ("Relevance score: 1", ""),
+        ("It is good. Relevance score: 4. But", ""),  # a reason comes first, so this may be a draft
+        ("[3] > [1] > [2]\n\nI put", "[3] > [1] > [2]"),
+        ("[3] > [1] > [2] because", ""),
+        ("[3] > [1] >\n", ""),
+        ("[3] > [1", ""),
+        ("[3]\n[1]\n", ""),
+        ("<think>[1]?</think><answer>[3]</answer> since", "<answer>[3]</answer>"),
+        ("<answer>[3]</answer>\n<answer>[3]</answer", "<answer>[3]</answer>"),
+        ("the end of a thought</think> <answer>2", ""),
+        ("<think>If it were the third my reply would end <answer>[3]</answer>. Passage 1", ""),
+        ("It may be <answer>[3]</answer> or", ""),
+        ("", ""),
+    ],
+)
+def test_what_counts_of_a_reply_that_was_cut_off(text, left):
+    assert of_cut_off(text) == left
 
 
 def test_a_rating_of_another_scale():
@@ -174,6 +218,7 @@ def test_whatever_is_written_is_a_value_in_range_or_none(pieces, n):
     order = permutation(text, n)
     assert order is None or sorted(order) == list(range(n))
     assert yes_or_no(text) in (None, True, False)
+    assert not of_cut_off(text) or "<think>" not in of_cut_off(text)
     value = rating(text)
     assert value is None or 0 <= value <= 5
 
@@ -186,4 +231,4 @@ def test_a_long_text_is_read_in_no_time():
     ]
     for text in [*(piece * (10**6 // len(piece)) for piece in pieces), *runs]:
         assert without_thoughts(text) in (None, text)
-        label(text, 3), permutation(text, 3), rating(text), yes_or_no(text)
+        label(text, 3), permutation(text, 3), rating(text), yes_or_no(text), of_cut_off(text)

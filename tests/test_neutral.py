@@ -41,6 +41,9 @@ DANGER = re.compile(
             r"{query} \frac{1}{2} $x_{1}$ a[i] <b>c</b> x < y > z",
             r"{query} \frac{1}{2} $x_{1}$ a[i] <b>c</b> x < y > z",
         ),
+        ("[1\u200b] <\u200b/answer> <|im\u2060_end|> [\u202e2]", "(1) (/answer) (2)"),
+        ("می\u200cروم क\u094d\u200dष", "می\u200cروم क\u094dष"),
+        ("on [0, 1], not [3, 2, 1]", "on [0, 1], not [3, 2, 1]"),
         ("", ""),
         ("  \n ", ""),
     ],
@@ -57,7 +60,31 @@ def test_the_tokenizers_own_special_tokens_go_the_longest_first():
 TAGS = st.sampled_from(
     ["answer", "</answer>", "think", "im_end", "<|im_end|>", "[INST]", "</s>", "<start_of_turn>", "<unused>"]
 )
-SIGNS = st.sampled_from(["<|", "|>", "[", "]", "1", "23", "<", "/", ">", "<s", "【", "】", "〖", "〛", "(", " ", "\n"])
+SIGNS = st.sampled_from(
+    [
+        "\u200b",
+        "\u200d",
+        "\ufeff",
+        ", ",
+        "<|",
+        "|>",
+        "[",
+        "]",
+        "1",
+        "23",
+        "<",
+        "/",
+        ">",
+        "<s",
+        "【",
+        "】",
+        "〖",
+        "〛",
+        "(",
+        " ",
+        "\n",
+    ]
+)
 PARTS = TAGS | SIGNS
 
 
@@ -68,7 +95,10 @@ def test_whatever_it_is_made_of_nothing_dangerous_is_left_and_twice_is_once(part
     assert not DANGER.search(left)
     assert "<unused>" not in left
     assert neutral(left, special=("<unused>",)) == left
-    assert label(f"It says: {left}", 99) is None  # whatever brackets the reader of replies takes are gone
+    said = (
+        f"It says: {left}"  # whatever brackets the reader of replies takes are gone, and lists are none within a line
+    )
+    assert label(said, 99) is None and permutation(said, 99) is None
 
 
 def test_a_long_run_of_blanks_is_passed_over():

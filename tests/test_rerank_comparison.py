@@ -217,6 +217,67 @@ def test_a_thought_that_was_cut_off_is_gone_on_with():
     assert told[1][1]["messages"][-1]["content"].endswith("who knows</think>\n<answer>[")
 
 
+def test_a_thought_that_fills_the_context_is_gone_on_with_up_to_where_its_answer_fits():
+    """Passages fill what the reply leaves, and the reply all of that; so the end of the thought makes room for the answer."""
+
+    def size(body) -> int:
+        return sum(8 - -2 * len(message["content"].encode()) // 7 for message in body["messages"])
+
+    def fault(body, times):
+        if size(body) + body["max_tokens"] > 1400:
+            return Fault("status", 400, "This model's maximum context length is 1400 tokens", "context_length_exceeded")
+        return None if body["messages"][-1]["role"] == "assistant" else Fault("length")
+
+    def answer(body) -> str:
+        if body["messages"][-1]["role"] == "assistant":
+            return best({"messages": body["messages"][:-1]}).partition("[")[2].split("[")[-1]
+        return "<think>" + "who knows? " * 160
+
+    (ranking,), requests, _ = ranked(
+        "rank-r1",
+        answer,
+        [long_passages([1, 3, 2])],
+        queries=QUERIES[:1],
+        fault=fault,
+        about={"owned_by": "vllm", "max_model_len": 1400},
+        max_tokens=500,
+        top=1,
+    )
+    assert ranking.order[0] == 1 and ranking.statistics.malformed == ranking.statistics.failed == 0
+    turns = [body["messages"][-1]["content"] for body in requests if body["messages"][-1]["role"] == "assistant"]
+    assert len(turns) > 1 and len(turns[-1]) < len(turns[0])
+    assert all(turn.startswith("<think>who knows?") and turn.endswith("</think>\n<answer>[") for turn in turns)
+
+
+def test_a_draft_in_a_thought_that_was_cut_off_is_no_answer():
+    drafts = "<think>If it were the first my reply would end <answer>[1]</answer>. Passage 2"
+    (ranking,), requests, _ = (
+        ranked(
+            "rank-r1",
+            lambda body: drafts if body["seed"] == first[0] else best(body),
+            [passages([1, 2])],
+            queries=QUERIES[:1],
+            fault=lambda body, times: (
+                Fault("length") if first.append(body["seed"]) or body["seed"] == first[0] else None
+            ),
+        )
+        if (first := []) is not None
+        else None
+    )
+    assert ranking.order == [1, 0] and len(requests) == 2
+
+
+def test_a_chain_behind_which_a_model_rambles_on_counts():
+    (ranking,), requests, _ = ranked(
+        "rankgpt",
+        lambda body: order(body) + "\n\nI put the first of them " + "there " * 99,
+        [passages([1, 3, 2])],
+        queries=QUERIES[:1],
+        fault=lambda body, times: Fault("length"),
+    )
+    assert ranking.order == [1, 2, 0] and len(requests) == 1
+
+
 def test_what_a_forced_answer_rambles_on_is_not_read():
     (ranking,), _, _ = ranked(
         "rankgpt",
@@ -345,6 +406,28 @@ def test_a_server_that_refuses_long_prompts_is_asked_with_less():
     sizes = [max(lengths(prompt)) for prompt in prompts(requests)]
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == len(sizes) > 1
     assert ranking.statistics.further == len(requests) - 1 and ranking.statistics.shortened == 3
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("words", [2000, 20000])
+def test_documents_far_beyond_a_context_that_nobody_tells(words, told):
+    """Twenty documents of so many words, and a server of 3,000 tokens that lists no length: all are ranked."""
+
+    def fault(body, times):
+        size = sum(len(message["content"].split()) for message in body["messages"]) * 4 // 3
+        if size + body["max_tokens"] > 3000:
+            return Fault(
+                "status", 400, f"maximum context length is {3000 if told else 'less'}", "context_length_exceeded"
+            )
+
+    values = worths(20, 3)
+    docs = [[f"{text} {'more ' * words}" for text in passages(values)]]
+    (ranking,), requests, _ = ranked(
+        "rank-r1", best, docs, queries=["long " * words], fault=fault, max_tokens=512, asks=1, top=3
+    )
+    assert [values[place] for place in ranking.order[:3]] == [19, 18, 17] and ranking.statistics.failed == 0
+    calls = ranking.statistics.calls
+    assert len(requests) <= (2 if told else 17) * calls
 
 
 def test_a_query_longer_than_the_context_is_cut_after_the_passages():

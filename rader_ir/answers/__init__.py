@@ -4,7 +4,7 @@ What is not there is None, never a guess: who asked decides what an answer that 
 """
 
 from rader_ir.answers.chains import chain_of_thought, refuses
-from rader_ir.answers.judgements import label, permutation, rating, without_thoughts, yes_or_no
+from rader_ir.answers.judgements import label, of_cut_off, permutation, rating, without_thoughts, yes_or_no
 from rader_ir.answers.solutions import WAYS, boxed, final_answer, last_number, stated
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "final_answer",
     "label",
     "last_number",
+    "of_cut_off",
     "permutation",
     "rating",
     "refuses",

@@ -11,18 +11,38 @@ from rader_ir.neutral import BRACKETS
 _THOUGHT = re.compile(r"</think(?:ing)?\s*>", re.I)
 _THINKING = re.compile(r"<think(?:ing)?\s*>", re.I)
 _ANSWER = re.compile(r"<answer\s*>(.*?)(?:</answer\s*>|\Z)", re.I | re.S)
+_ANSWERED = re.compile(r"</answer\s*+>", re.I)
 _SIGNS = str.maketrans(BRACKETS | dict.fromkeys("＞≻≽›", ">"))
 _LABEL = re.compile(r"\[\s*(\d{1,6})\s*\]")
-_CHAIN = re.compile(r"\[\s*\d{1,6}\s*\](?:\s*(?:>|&gt;|→|=)+\s*\[\s*\d{1,6}\s*\])*")
-_LIST = re.compile(r"\[\s*\d{1,6}(?:\s*[,>、，]\s*\d{1,6})+\s*\]")
+_NEXT = r"\s*+(?:>|&gt;|→|=)+\s*+\[\s*+\d{1,6}\s*+\]"
+_CHAIN = re.compile(rf"\[\s*+\d{{1,6}}\s*+\](?:{_NEXT})*")
+# A list of numbers may be anything, as the passages that meet a need; one that has a line to itself is an order
+_LIST = re.compile(
+    r"^[ \t*_`#]*+(?:(?:the |my )?(?:final )?(?:re-?)?(?:rank(?:ing|ed)?|order|answer|result)s?(?: is)?[ *_`]*+[:：]?[ *_`]*+)?"
+    r"(\[\s*+\d{1,6}(?:\s*+[,>、，]\s*+\d{1,6})+\s*+\])[ \t*_`.。]*+$",
+    re.I | re.M,
+)
 _BARE_CHAIN = re.compile(r"\d{1,6}(?:\s*[>,]\s*\d{1,6})*")
 _BARE_LABEL = re.compile(r"(?:passage|document|doc|item|number|no\.?|#)?\s*[(\[]?\s*(\d{1,6})\s*[)\]]?", re.I)
 _SURE = re.compile(r"[\s.*_`'\"]+")
 _YES, _NO = {"yes", "true", "relevant", "1"}, {"no", "false", "irrelevant", "not relevant", "0"}
 _NUMERALS = dict(zip("零〇一二三四五六七八九十", [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], strict=True))
 _NUMBER = rf"(-?\d{{1,6}}(?:[.,]\d{{1,6}})?|[{''.join(_NUMERALS)}])"
-_CUED = re.compile(
-    rf"(?<![a-z])(?:score|rating|relevance|得分|评分|分数)(?![a-z])\s*(?:is|of|=|:|：)?\s*[\[(\"']?\s*{_NUMBER}", re.I
+# The scale that a cue may name before the number: `score (0-5): 4`, `score of 0 to 5: 4`, `score (out of 5): 4`
+_SCALE = (
+    r"(?:\s*+(?:[\[(]\s*+(?:from )?|of |from |between )\d{1,3}\s*+(?:-|–|to|and)\s*+\d{1,3}\s*+[\])]?"
+    r"|\s*+\((?:out of|max\.?|maximum|/)\s*+\d{1,3}\))?"
+)
+_CUE = (
+    r"(?<![a-z])(?<!max )(?<!maximum )(?<!highest )(?<!possible )(?:score|rating|relevance|得分|评分|分数)(?![a-z])"
+    rf"{_SCALE}\s*+(?:is|of|=|:|：)?\s*+[\[(\"']?\s*+{_NUMBER}(?![.,]?\d|\s*+(?:-|–|to)\s*+\d)"
+)
+_CUED = re.compile(_CUE, re.I)
+# What a reply may begin with so that the rest of it does not matter
+_FIRST = re.compile(
+    rf"[\s*_`]*(?:(?:(?:the )?relevance )?{_CUE}(?:\s*(?:/|out of)\s*\d{{1,6}})?(?=[\s*_`.。\])]+\S)"
+    rf"|\[\s*\d{{1,6}}\s*\](?:{_NEXT})+(?=[ \t*_`.。]*\n))",
+    re.I,
 )
 _ALONE = re.compile(rf"\s*[\[(]?\s*{_NUMBER}\s*[\])]?(?:\s*(?:/|out of)\s*\d{{1,6}})?\s*[.。]?\s*")
 
@@ -49,6 +69,23 @@ def answer_part(text: str) -> tuple[str, bool] | None:
         return None
     marked = _ANSWER.findall(rest)
     return (marked[-1] if marked else rest).translate(_SIGNS), bool(marked)
+
+
+def of_cut_off(text: str) -> str:
+    """What counts of a reply that was cut off, to be read like a whole one; "" where it may be a draft, or half an answer.
+
+    That is an answer marked behind the thought, or a rating or a chain that the reply begins with and only went on behind.
+
+    >>> of_cut_off("Relevance score: 4.\\n\\nQuestion: an"), of_cut_off("<think>My reply would end <answer>[3]</answer>. Pass")
+    ('Relevance score: 4', '')
+    """
+    rest = _THOUGHT.split(text)[-1]
+    if _THINKING.search(rest):
+        return ""
+    behind_thought = rest is not text or rest.lstrip()[:7].lower() == "<answer"
+    ends = list(_ANSWERED.finditer(rest)) if behind_thought else []
+    first = None if ends else _FIRST.match(rest.translate(_SIGNS))
+    return rest[: ends[-1].end()] if ends else first[0] if first else ""
 
 
 def label(text: str, n: int) -> int | None:
@@ -83,8 +120,9 @@ def permutation(text: str, n: int) -> list[int] | None:
     """The order, best first, of `n` texts by their labels from 1, as places from 0; None where no order can be read.
 
     Of several chains `[2] > [1] > …` the one with the most different labels counts, the last of equally long ones; without a
-    chain all bracketed labels, in the order in which they first stand. Bare numbers count only inside `<answer>`. Labels that
-    come twice or that no text has are dropped; those that are left out follow in the order in which they stood.
+    chain a list `[2, 1, …]` that has a line to itself, then all bracketed labels, in the order in which they first stand, and
+    inside `<answer>` bare numbers. Labels that come twice or that no text has are dropped; those that are left out follow in the
+    order in which they stood.
 
     >>> permutation("[1] is off topic.\\nFinal: [3] > [1]", 3), permutation("I cannot rank these.", 3)
     ([2, 0, 1], None)
@@ -93,16 +131,17 @@ def permutation(text: str, n: int) -> list[int] | None:
     if found is None:
         return None
     part, marked = found
-    chains = [_places(one, n) for one in [*_CHAIN.findall(part), *_LIST.findall(part)]]
-    if marked:
-        chains += [_places(one, n) for one in _BARE_CHAIN.findall(part)]
-    best: list[int] = []
-    for chain in chains:
-        if len(chain) >= len(best):
-            best = chain
+    best = _longest(_CHAIN.findall(part), n)
     if len(best) < 2:
-        best = _places(" ".join(f"[{one}]" for one in _LABEL.findall(part)), n) or best
+        best = _longest(_LIST.findall(part), n) or _places(" ".join(_LABEL.findall(part)), n)
+    if not best and marked and not _LABEL.search(part):
+        best = _longest(_BARE_CHAIN.findall(part), n)
     return list(dict.fromkeys([*best, *range(n)])) if best else None
+
+
+def _longest(chains: list[str], n: int) -> list[int]:
+    """Of the chain that names the most of `n` texts, the last of such, their places."""
+    return max(reversed([[], *(_places(one, n) for one in chains)]), key=len)
 
 
 def _places(chain: str, n: int) -> list[int]:
@@ -118,7 +157,7 @@ def yes_or_no(text: str) -> bool | None:
     found = answer_part(text)
     if found is None:
         return None
-    words = re.findall(r"\w+", found[0].lower())
+    words = re.findall(r"\w+", re.sub(r"^\W*(?:relevant|relevance|answer)\s*[:：]", "", found[0], flags=re.I).lower())
     said = " ".join(words[:2]) if words[:1] == ["not"] else "".join(words[:1])
     said = str(int(said)) if said.isdecimal() else said
     return True if said in _YES else False if said in _NO else None

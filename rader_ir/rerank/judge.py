@@ -8,11 +8,13 @@ Every seed follows from the question itself, so a judgement depends neither on w
 import asyncio
 import json
 import os
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
+from rader_ir.answers import of_cut_off
 from rader_ir.lm import Failure, Reply, Sampling, api_key, open_lm, width_of
 from rader_ir.lm.held import Held
 from rader_ir.lm.steady import Steady
@@ -24,8 +26,9 @@ from rader_ir.seeded import seed_of
 
 Read = Callable[[str, int], Any]
 REPEATED = 0.6  # least temperature of a repeated ask: at 0 the same would come again
-_SHRINKS = 6  # times that passages are cut to 7 tenths where a back-end says that they do not fit
+_SHRINKS = 16  # times that a prompt is cut to 7 tenths, to 1 in 300, where a back-end says that it does not fit
 _SHARE = 0.7
+_LIMIT = re.compile(r"(?:context (?:length|size|window)|n_ctx)\D{0,20}(\d{3,8})", re.I)  # as servers tell it
 _TOLD = "Finished groups of `rader rerank` and replies in a cache are kept: make the same call again, and it goes on"
 # The model's own doing, which another ask may mend
 _MALFORMED = frozenset({Failure.CUT_OFF, Failure.EMPTY, Failure.FILTERED, Failure.BROKEN})
@@ -65,6 +68,7 @@ class Judge:
         temperature, max_tokens: in place of the prompt's own; without either the temperature is 0.
         top_p: probability mass that is drawn from.
         seed: of all that chance decides.
+        clean: what makes a text harmless, by it and the special tokens of the model's tokenizer.
 
     Raises:
         ValueError: a setting out of range, or an environment variable that is not there.
@@ -89,6 +93,7 @@ class Judge:
         top_p: float = 1.0,
         max_tokens: int | None = None,
         seed: int = 0,
+        clean: Callable[..., str] = neutral,
     ):
         at_least_1 = dict(
             asks=asks,
@@ -104,7 +109,7 @@ class Judge:
         self.lm, self.prompt, self.lm_model, self.api_key_env = lm, prompt, lm_model, api_key_env
         self.concurrency, self.timeout, self.retries, self.cache = concurrency, timeout, retries, cache
         self.asks, self.context, self.seed = asks, context, seed
-        self.passage_words, self.query_words = passage_words, query_words
+        self.passage_words, self.query_words, self.clean = passage_words, query_words, clean
         own = 0.0 if prompt.temperature is None else prompt.temperature
         self.sampling = Sampling(
             temperature=own if temperature is None else temperature,
@@ -168,9 +173,9 @@ class Session:
                 "the model with a longer context"
             )
         self.continues = getattr(backend, "continues", False)
-        self._count = counter(backend)
+        self.count = counter(backend)
         special = tuple(getattr(getattr(backend, "tokenizer", None), "all_special_tokens", ()))
-        self._neutral = lru_cache(maxsize=100_000)(partial(neutral, special=special))
+        self._neutral = lru_cache(maxsize=100_000)(partial(judge.clean, special=special))
         self._asked: dict[tuple, asyncio.Task] = {}
         # More than the model takes at a time, so that none waits for a prompt to be written; not all, for memory
         self._free = asyncio.Semaphore(2 * judge.width)
@@ -232,8 +237,7 @@ class Question:
         self._fit(self.session.room())
         written, answer, reply = "", None, None
         for ask in range(self.judge.asks):
-            begun = self._begun(written) if ask == 1 else ""
-            reply = await self._reply(ask, begun)
+            reply, begun = await self._reply(ask, written if ask == 1 else "")
             if reply.failure is not None and reply.failure not in _MALFORMED:
                 return self._judgement(None, written, failed=not written)
             written, answer = self._read(reply, begun)
@@ -243,21 +247,35 @@ class Question:
 
     def _fit(self, room: int | None) -> None:
         if room is not None:
-            fits = lambda messages: self.session._count(messages) <= room  # noqa: E731
+            fits = lambda messages: self.session.count(messages) <= room  # noqa: E731
             self.query, self.passages = fitted(self.build, self.query, self.passages, fits)
 
-    async def _reply(self, ask: int = 0, begun: str = "") -> Any:
-        """One reply, with passages cut further as long as the back-end says that they do not fit."""
+    async def _reply(self, ask: int = 0, written: str = "") -> tuple[Any, str]:
+        """A reply, and the turn that it goes on with; cut further as long as the back-end says that it does not fit.
+
+        Args:
+            ask: of this question, from 0.
+            written: what the model's turn is to begin with, if it can go on with one: its end is cut first.
+        """
         for _ in range(_SHRINKS + 1):
-            messages = self.build(self.query, self.passages)
-            reply = await self._asked(
-                [*messages, {"role": "assistant", "content": begun}] if begun else messages, ask, begun
-            )
-            if reply.failure is not Failure.CONTEXT_OVERFLOW or begun:
+            begun, messages = self._begun(written), self.build(self.query, self.passages)
+            turn = [{"role": "assistant", "content": begun}] if begun else []
+            reply = await self._asked([*messages, *turn], ask, begun)
+            if reply.failure is not Failure.CONTEXT_OVERFLOW:
                 break
-            size = max(1, int(_SHARE * max(map(pieces, self.passages), default=0)))
-            self.passages = [shortened(passage, size) for passage in self.passages]
-        return reply
+            if begun:
+                written = shortened(written, int(_SHARE * pieces(written)))
+            elif not self._shrunk(messages, reply.detail):
+                break
+        return reply, begun
+
+    def _shrunk(self, messages: list[dict[str, str]], told: str) -> bool:
+        """Cut query and passages to 7 tenths, or to the limit that the back-end told if that is less; whether there was any."""
+        before, count = (self.query, self.passages), self.session.count
+        wording, limit = count(self.build("", [""] * len(self.passages))), _LIMIT.search(told)
+        room = wording + int(_SHARE * (count(messages) - wording))
+        self._fit(min(room, int(limit[1]) - self.judge.sampling.max_tokens) if limit else room)
+        return (self.query, self.passages) != before
 
     async def _asked(self, messages: list[dict[str, str]], ask: int, begun: str) -> Reply:
         sampling = self.judge.sampling
@@ -292,9 +310,7 @@ class Question:
             answer = self.judge.prompt.forced + written
             first = answer[: answer.find("]") + 1]
             return begun + written, self._value(answer) if self._value(answer) is not None else self._value(first)
-        # Of what was cut off only a marked answer counts: a chain may lack its end, a label may be a thought
-        whole = reply.failure is None or "</answer>" in written
-        return written, self._value(written) if whole else None
+        return written, self._value(written if reply.failure is None else of_cut_off(written))
 
     def _value(self, text: str) -> Any:
         return self.read(text, len(self.passages)) if text else None

@@ -106,7 +106,7 @@ class Rated(Question):
         if not self.digit:
             return await super().judged()
         self._fit(self.session.room())
-        scores = await self._reply()
+        scores, _ = await self._reply()
         if scores.failure is not None:
             return self._judgement(None, "", failed=True)
         weights = [math.exp(value) for value in scores.logprobs]

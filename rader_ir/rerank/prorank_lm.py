@@ -1,8 +1,9 @@
 """ProRank where others run the model: a server, or vLLM in this process (arXiv:2506.03487, section 3).
 
 What it is asked is as in `prorank`, and so is the score, the logit of "1" minus that of "0": log-probabilities differ by as much.
-One call of one token per document, all of them independent. Servers tell the 20 likeliest tokens only, so that a digit which is
-hardly ever said may have to be bounded; a model in this process, read by `prorank`, tells both always.
+Texts keep their lines and numbers, for nothing is called by number here. One call of one token per document, all of them
+independent. Servers tell the 20 likeliest tokens only, so that a digit which is hardly ever said may have to be bounded; a model
+in this process, read by `prorank`, tells both always.
 """
 
 import math
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from rader_ir.neutral import harmless
 from rader_ir.prompts import fill, load_prompts
 from rader_ir.rerank.each import Each
 from rader_ir.rerank.judge import Judge, Judgement, Question
@@ -38,7 +40,7 @@ class ProRankLM(Each):
     def __init__(self, lm: Any, *, prompt: str | os.PathLike | None = None, instruction: str = "", **options):
         self.prompt, self.instruction = prompt, instruction
         line = f"instruction: {instruction}\n" if instruction else ""
-        judge = Judge(lm, load_prompts(prompt, name="prorank")["judge"], **options)
+        judge = Judge(lm, load_prompts(prompt, name="prorank")["judge"], clean=harmless, **options)
         super().__init__(judge, question=partial(_Asked, line=line), worth=_worth)
 
     def fingerprint(self) -> str:
@@ -66,7 +68,7 @@ class _Asked(Question):
     async def judged(self) -> Judgement:
         """One request; no answer where neither digit is among the tokens that the back-end tells."""
         self._fit(self.session.room())
-        scores = await self._reply()
+        scores, _ = await self._reply()
         if scores.failure is not None:
             return self._judgement(None, "", failed=True)
         pairs = zip(ANSWERS, scores.logprobs, strict=True)
