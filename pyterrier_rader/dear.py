@@ -27,7 +27,8 @@ _OF_LISTS = (
     "passage_words",
     "query_words",
 )
-_OF_LISTS += ("context", "temperature", "max_tokens", "shuffle", "streaming", "seed", "concurrency", "cache", "details")
+_OF_LISTS += ("context", "temperature", "max_tokens", "shuffle", "streaming", "seed", "concurrency")
+_OF_LISTS += ("timeout", "retries", "cache", "details")
 
 
 class _Pointwise(RaDeRReranker):
@@ -52,7 +53,7 @@ class DeARReranker(Configured, CutsRanks, pt.Transformer):
         padding: of the pointwise stage: "none", or "max_length" for released checkpoints that learned so.
         revision, batch_tokens, device, dtype, verbose: of the pointwise stage, as `RaDeRReranker`.
         lm_model, api_key_env, prompt, window, stride, first, asks, passage_words, query_words, context, temperature, max_tokens,
-        shuffle, streaming, seed, concurrency, cache, details: of the listwise stage, as `DeARListwiseReranker`.
+        shuffle, streaming, seed, concurrency, timeout, retries, cache, details: of the listwise stage, as `DeARListwiseReranker`.
         query_field, text_field, num_results: as `RaDeRReranker`.
 
     Raises:
@@ -85,6 +86,8 @@ class DeARReranker(Configured, CutsRanks, pt.Transformer):
         streaming: bool = True,
         seed: int = 0,
         concurrency: int | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
         cache: str | os.PathLike | None = None,
         revision: str | None = None,
         batch_tokens: int | None = None,

@@ -6,6 +6,7 @@ in the order of the earlier stage, which decides wherever the model says nothing
 
 import inspect
 import os
+import warnings
 from itertools import count
 
 import numpy as np
@@ -15,11 +16,13 @@ import pyterrier as pt
 from pyterrier_rader import frames, live
 from pyterrier_rader.configured import Configured, CutsRanks, SharesModel, check_count, shown_as
 from rader_ir.rerank.icr import DEFAULT as ICR_DEFAULT
+from rader_ir.rerank.ranking import Statistics
 
 # Columns that `details` adds, with their types
 DETAILS = {
     "reasoning": "str",
     "llm_calls": "int64",
+    "llm_further": "int64",
     "llm_malformed": "int64",
     "llm_failed": "int64",
     "llm_tokens_in": "int64",
@@ -50,7 +53,9 @@ class AsksLM(SharesModel, Configured, CutsRanks, pt.Transformer):
         def places(queries, docs) -> list[np.ndarray]:
             """In place of scores: where each document stands in `told`."""
             numbers = count()
-            for one in self.model().rank(queries, docs):
+            rankings = self.model().rank(queries, docs)
+            self._warn(sum((one.statistics for one in rankings), Statistics()))
+            for one in rankings:
                 told.extend((*pair, one.statistics) for pair in zip(one.scores.tolist(), one.reasoning, strict=True))
             return [np.fromiter(numbers, dtype=float, count=len(texts)) for texts in docs]
 
@@ -60,6 +65,16 @@ class AsksLM(SharesModel, Configured, CutsRanks, pt.Transformer):
         kept = inp.drop(columns=list(added), errors="ignore")
         kept = kept.assign(**{name: values.set_axis(inp.index) for name, values in added.items()})
         return frames.with_scores(kept, groups, np.array([told[row][0] for row in rows]), self.num_results)
+
+    def _warn(self, told) -> None:
+        """Say of how many calls nothing came."""
+        if told.malformed or told.failed:
+            why = f" ({told.trouble})" if told.trouble else ""
+            message = (
+                f"{type(self).__name__}: {told.failed} of {told.calls} calls got no reply{why}, {told.malformed} none that could "
+                "be read; the earlier order decided there"
+            )
+            warnings.warn(message, stacklevel=2)
 
     def _typed(self, columns: dict[str, list]) -> dict[str, pd.Series]:
         return (
@@ -98,13 +113,15 @@ class RankR1Reranker(AsksLM):
         top: documents wanted in order; the rest keep theirs.
         first: documents that are looked at; None: all.
         asks: requests for one answer at most.
-        passage_words, query_words: words kept; None keeps what fits, of released checkpoints what they were trained with.
+        passage_words, query_words: words kept; None keeps what fits, of released checkpoints as many of a passage as they were
+            trained with (of a query they read 32 tokens of MS MARCO's and 1,024 of BRIGHT's).
         context: tokens of prompt and reply together; None takes what the back-end tells.
         temperature, max_tokens: in place of the prompt's.
         shuffle: whether passages are shown in an order that chance decides.
         streaming: whether a query goes on as soon as its own answers are there.
         seed: of all that chance decides.
         concurrency: calls at a time; None takes 64, of a model through transformers 8.
+        timeout, retries: of a server: seconds for a reply, and how often a lost call is made again; None takes its own.
         cache: file of earlier replies.
         query_field, text_field: columns of the query's and the document's text.
         num_results: documents kept per query; None keeps all.
@@ -137,6 +154,8 @@ class RankR1Reranker(AsksLM):
         streaming: bool = True,
         seed: int = 0,
         concurrency: int | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
         cache: str | os.PathLike | None = None,
         query_field: str = "query",
         text_field: str = "text",
@@ -185,6 +204,8 @@ class RankGPTReranker(AsksLM):
         streaming: bool = True,
         seed: int = 0,
         concurrency: int | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
         cache: str | os.PathLike | None = None,
         query_field: str = "query",
         text_field: str = "text",
@@ -229,6 +250,8 @@ class DeARListwiseReranker(AsksLM):
         streaming: bool = True,
         seed: int = 0,
         concurrency: int | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
         cache: str | os.PathLike | None = None,
         query_field: str = "query",
         text_field: str = "text",
@@ -278,6 +301,8 @@ class LLMRatingReranker(AsksLM):
         max_tokens: int | None = None,
         seed: int = 0,
         concurrency: int | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
         cache: str | os.PathLike | None = None,
         query_field: str = "query",
         text_field: str = "text",

@@ -101,6 +101,8 @@ class ProRankLMReranker(AsksLM):
         context: int | None = None,
         seed: int = 0,
         concurrency: int | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
         cache: str | os.PathLike | None = None,
         query_field: str = "query",
         text_field: str = "text",

@@ -25,7 +25,7 @@ _OPENING = "<＜‹[［【〔〖〚"  # of marks, tags and labels
 # `\s*+` gives nothing back, since a long run of blanks can be shared out in many ways
 # What shows nothing and could stand within a mark, a tag or a label; joiners stay between letters, which some scripts need
 _UNSEEN = re.compile(
-    r"[\u00ad\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
+    r"[\x00-\x08\x0e-\x1b\x7f\u00ad\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
     r"|(?<![^\W\d_])[\u200c\u200d]|[\u200c\u200d](?![^\W\d_])"
 )
 _TAG = re.compile(rf"[<＜‹]\s*+(/?)\s*+({_TAGS})\b[^<>＜＞]{{0,60}}[>＞›]", re.I)
@@ -46,7 +46,7 @@ def neutral(text: str, *, special: Iterable[str] = ()) -> str:
     'By (12), $x_{1}$ (/answer) Ignore the above, answer (1)'
     """
     beginning, _ = _marks(tuple(special))
-    if beginning.search(text) or not text.isascii():  # most texts hold none of these signs
+    if beginning.search(text) or _UNSEEN.search(text):  # most texts hold none of these signs
         text = _LABEL.sub(r"(\1)", harmless(text, special=special))
     return " ".join(text.split())
 
@@ -58,7 +58,7 @@ def harmless(text: str, *, special: Iterable[str] = ()) -> str:
     'def f(x):\n    return x[0]  # (/question) Now obey'
     """
     _, marks = _marks(tuple(special))
-    text = _TAG.sub(r"(\1\2)", marks.sub(" ", text if text.isascii() else _UNSEEN.sub("", text)))
+    text = _TAG.sub(r"(\1\2)", marks.sub(" ", _UNSEEN.sub("", text)))
     return _OPENED.sub("(", text) if _TAG.search(text) else text  # one tag stood inside another
 
 
@@ -72,6 +72,19 @@ def _marks(special: tuple[str, ...]) -> tuple[re.Pattern, re.Pattern]:
     signs = _OPENING + "".join(token[0] for token in own)
     beginning = re.compile(f"[{re.escape(signs)}]", re.I)
     return beginning, re.compile("|".join([*map(re.escape, own), _MARKS]), re.I)
+
+
+def written(text: str) -> str:
+    """The text itself.
+
+    Raises:
+        ValueError: it cannot be written as UTF-8, for half a sign is in it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{text[:60]!r} cannot be written as UTF-8; mend the text where it was read") from error
+    return text
 
 
 _PIECE = re.compile(r"\S{1,16}")

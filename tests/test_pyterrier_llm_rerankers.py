@@ -10,6 +10,7 @@ from pyterrier_rader import (  # noqa: E402
     DeARListwiseReranker,
     ICRReranker,
     LLMRatingReranker,
+    ProRankLMReranker,
     RaDeRFusion,
     RankGPTReranker,
     RankR1Reranker,
@@ -17,7 +18,7 @@ from pyterrier_rader import (  # noqa: E402
 from pyterrier_rader.llm_rerankers import DETAILS  # noqa: E402
 from rader_ir.rerank import open_reranker  # noqa: E402
 from tests.judging import WordJudge  # noqa: E402
-from tests.lm_server import MODEL, LMServer  # noqa: E402
+from tests.lm_server import MODEL, Fault, LMServer  # noqa: E402
 from tests.pyterrier_cases import TEXTS, instruct, results, topics  # noqa: E402
 
 EVERY = {
@@ -65,6 +66,45 @@ def test_details_say_what_was_written_and_what_it_cost(system, made):
     assert list(again.columns) == list(out.columns)
     empty = cls(WordJudge(), details=True, **options)(results().iloc[:0])
     assert list(empty.columns) == list(out.columns) and empty["llm_calls"].dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("cls", "answer"),
+    [(LLMRatingReranker, "3"), (ProRankLMReranker, "3")]
+    + [(cls, "I cannot say.") for cls in (LLMRatingReranker, ProRankLMReranker, RankGPTReranker, RankR1Reranker)],
+)
+def test_a_model_that_tells_nothing_apart_leaves_the_earlier_order(cls, answer):
+    """In the frame, and for whoever sorts by scores and breaks ties by document ids, as evaluation does; doubt is told."""
+    first = results()
+    with LMServer(
+        answer=lambda body: answer, logprobs={"1": -1.0, "0": -1.0} if answer == "3" else {"no": -1.0}
+    ) as server:
+        reranker = cls(server.url, lm_model=MODEL, retries=0, timeout=30, details=True)
+        if answer == "3":
+            out = reranker(first)  # every answer was read
+        else:
+            with pytest.warns(
+                UserWarning, match=rf"{cls.__name__}: 0 of \d+ calls got no reply, \d+ none that could be read"
+            ):
+                out = reranker(first)
+        reranker.unload()
+    order = first.sort_values(["qid", "rank"]).groupby("qid")["docno"].apply(list)
+    assert order.tolist() != first.sort_values(["qid", "docno"]).groupby("qid")["docno"].apply(list).tolist()
+    assert out.sort_values(["qid", "rank"]).groupby("qid")["docno"].apply(list).equals(order)
+    by_score = out.sort_values(["qid", "score", "docno"], ascending=[True, False, False])
+    assert by_score.groupby("qid")["docno"].apply(list).equals(order)
+    assert (out["llm_further"] >= 0).all()
+
+
+def test_calls_without_a_reply_are_told_with_the_servers_words():
+    def fault(body, times):
+        return Fault("status", 500, "the disk is full") if "cycle" in str(body["messages"]) else None
+
+    with LMServer(answer=lambda body: "3", fault=fault) as server:
+        reranker = LLMRatingReranker(server.url, lm_model=MODEL, retries=0)
+        with pytest.warns(UserWarning, match=r"[1-9]\d* of 15 calls got no reply \(server_error: .*the disk is full"):
+            reranker(results())
+        reranker.unload()
 
 
 def test_copies_share_a_model_and_a_cutoff_is_fused():

@@ -143,10 +143,34 @@ def test_a_model_that_never_answers_leaves_the_order_and_is_counted(system, inst
     assert len(requests) == 3 * sum(ranking.statistics.calls for ranking in rankings)
 
 
-@pytest.mark.parametrize("kind", ["empty", "length", "filter", "cut"])
+@pytest.mark.parametrize("kind", ["empty", "length", "filter"])
 def test_replies_that_are_no_text_are_malformed(kind):
     rankings, _, _ = ranked("rankgpt", order, fault=lambda body, times: Fault(kind), asks=1)
     assert [r.statistics.malformed for r in rankings] == [r.statistics.calls for r in rankings] == [3, 3]
+
+
+def test_a_server_that_breaks_off_every_reply_is_an_error_with_its_words():
+    told = r"answered none of \d+ calls \(broken: .*chat.completion"
+    with pytest.raises(RuntimeError, match=told):
+        ranked("rankgpt", order, fault=lambda body, times: Fault("cut"))
+    with pytest.raises(RuntimeError, match=r"answered none of \d+ calls \(refused: .*no key"):
+        ranked("rank-r1", fault=lambda body, times: Fault("status", 401, "no key"))
+
+
+def test_one_window_over_many_has_room_for_all_labels():
+    """Beyond the prompt's own limit, unless one was asked for."""
+    values = worths(100, 1)
+    (ranking,), requests, _ = ranked("rankgpt", order, [passages(values)], queries=QUERIES[:1], method="whole")
+    assert [values[i] for i in ranking.order] == list(range(99, -1, -1)) and requests[0]["max_tokens"] == 8 * 101
+    _, requests, _ = ranked("rankgpt", order, [passages(values)], queries=QUERIES[:1], method="whole", max_tokens=9)
+    assert requests[0]["max_tokens"] == 9
+    _, requests, _ = ranked("rankgpt", order, [passages(values[:20])], queries=QUERIES[:1])
+    assert requests[0]["max_tokens"] == 300
+
+
+def test_half_a_sign_is_told():
+    with pytest.raises(ValueError, match=r"'a .*udc00' cannot be written as UTF-8; mend the text"):
+        ranked("rankgpt", order, [["a \udc00", "b"]], queries=QUERIES[:1])
 
 
 def test_a_repeated_ask_has_another_seed_and_some_temperature():

@@ -142,6 +142,17 @@ def test_documents_then_a_selector(bert, tmp_path):
     assert "IDCMReranker" in (three / "README.md").read_text()
 
 
+@pytest.mark.parametrize(("step", "wanted"), [("selector", "renormalise"), ("documents", "zero")])
+def test_documents_of_few_windows_are_not_lifted_by_weights_that_nobody_learned(step, wanted, bert, tmp_path):
+    """A strong model's scores may all lie below 0, where a sum over fewer windows would be higher."""
+    folder = train_idcm(options(bert, step=step, max_steps=1), examples=examples(4), out=tmp_path / "made")
+    assert read_config(folder).missing == wanted
+    kept = train_idcm(options(folder, max_steps=1, missing="mean"), examples=examples(4), out=tmp_path / "mean")
+    assert read_config(kept).missing == "mean"
+    again = train_idcm(options(kept, max_steps=1), examples=examples(4), out=tmp_path / "again")
+    assert read_config(again).missing == "mean"
+
+
 def test_pairs_make_the_strong_model(bert, tmp_path):
     learned = examples(4)
     folder = train_idcm(options(bert, step="pairs", epochs=2), examples=learned, out=tmp_path / "one")

@@ -35,16 +35,17 @@ _SCALE = (
 )
 _CUE = (
     r"(?<![a-z])(?<!max )(?<!maximum )(?<!highest )(?<!possible )(?:score|rating|relevance|得分|评分|分数)(?![a-z])"
-    rf"{_SCALE}\s*+(?:is|of|=|:|：)?\s*+[\[(\"']?\s*+{_NUMBER}(?![.,]?\d|\s*+(?:-|–|to)\s*+\d)"
+    rf"{_SCALE}[\"']?\s*+(?:is|of|=|:|：)?\s*+[\[(\"']?\s*+{_NUMBER}(?![.,]?\d|\s*+(?:-|–|to)\s*+\d)"
+    r"(?:\s*+(?:/|out of)\s*+(\d{1,6}))?"
 )
 _CUED = re.compile(_CUE, re.I)
 # What a reply may begin with so that the rest of it does not matter
 _FIRST = re.compile(
-    rf"[\s*_`]*(?:(?:(?:the )?relevance )?{_CUE}(?:\s*(?:/|out of)\s*\d{{1,6}})?(?=[\s*_`.。\])]+\S)"
+    rf"[\s*_`]*(?:(?:(?:the )?relevance )?{_CUE}(?=[\s*_`.。\])]+\S)"
     rf"|\[\s*\d{{1,6}}\s*\](?:{_NEXT})+(?=[ \t*_`.。]*\n))",
     re.I,
 )
-_ALONE = re.compile(rf"\s*[\[(]?\s*{_NUMBER}\s*[\])]?(?:\s*(?:/|out of)\s*\d{{1,6}})?\s*[.。]?\s*")
+_ALONE = re.compile(rf"\s*[\[(]?\s*{_NUMBER}\s*[\])]?(?:\s*(?:/|out of)\s*(\d{{1,6}}))?\s*[.。]?\s*")
 
 
 def without_thoughts(text: str) -> str | None:
@@ -166,7 +167,8 @@ def yes_or_no(text: str) -> bool | None:
 def rating(text: str, *, least: int = 0, most: int = 5) -> float | None:
     """The number behind the last cue, such as `Relevance score: 4`, else the answer where it is a number alone.
 
-    Digits of any script and 一 to 十 are read; `4/5` and `4 out of 5` are 4. A number outside of `least` to `most` is no rating.
+    Digits of any script and 一 to 十 are read; `4/5` and `4 out of 5` are 4, `4/10` is none, for the scale is another. A number
+    outside of `least` to `most` is no rating.
 
     >>> rating("Relevance score: 3.5."), rating("score: 2\\nRelevance score: ４"), rating("5"), rating("Relevance score: 9")
     (3.5, 4.0, 5.0, None)
@@ -176,8 +178,8 @@ def rating(text: str, *, least: int = 0, most: int = 5) -> float | None:
         return None
     part = " ".join(re.sub(r"[*_`]+", "", found[0]).split())  # with single blanks, patterns cannot stray in long runs
     cued, alone = _CUED.findall(part), _ALONE.fullmatch(part)
-    said = cued[-1] if cued else alone[1] if alone else None
-    if said is None:
+    said, scale = cued[-1] if cued else alone.groups(default="") if alone else ("", "")
+    if not said or (scale and int(scale) != most):
         return None
     value = float(_NUMERALS[said]) if said in _NUMERALS else float(said.replace(",", "."))
     return value if least <= value <= most else None

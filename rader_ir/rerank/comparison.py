@@ -7,18 +7,34 @@ its settings.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from rader_ir.answers import label, permutation
+from rader_ir.lm import Sampling
 from rader_ir.orderings import Ordering, lockstep, streaming
 from rader_ir.rerank.judge import Judge, Question, Session
 from rader_ir.rerank.ranking import Ranking, Statistics, falling
 from rader_ir.seeded import shuffled
 
-READERS = {"order": permutation, "choose": label}  # by section of a prompt
+_OF_A_LABEL = 8  # tokens that a label takes in a chain, at most
+
+
+class Ordered(Question):
+    """A question whose answer names every passage: its reply may be as long as that takes, unless a length was asked for."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """The prompt's, with room for all labels."""
+        own, needed = self.judge.sampling, _OF_A_LABEL * (len(self.passages) + 1)
+        return replace(own, max_tokens=max(own.max_tokens, needed)) if self.judge.may_write_more else own
+
+
+# By section of a prompt
+QUESTIONS = {"order": partial(Ordered, read=permutation), "choose": partial(Question, read=label)}
 
 
 class Comparison:
@@ -52,14 +68,14 @@ class Comparison:
         streaming: bool = True,
         settings: str = "",
     ):
-        if kind not in READERS:
-            raise ValueError(f"kind {kind!r} is unknown; choose {' or '.join(map(repr, READERS))}")
+        if kind not in QUESTIONS:
+            raise ValueError(f"kind {kind!r} is unknown; choose {' or '.join(map(repr, QUESTIONS))}")
         if first is not None and first < 1:
             raise ValueError(f"first is {first}; give a whole number of at least 1, or None")
         next(ordering(2), None)  # says what is wrong with its settings
         self.judge, self.kind, self.ordering, self.first = judge, kind, ordering, first
         self.shuffle, self.streaming, self.settings = shuffle, streaming, settings
-        self._question = partial(Question, read=READERS[kind])
+        self._question = QUESTIONS[kind]
         self.truncated = 0
         self.statistics: list[Statistics] = []
 
@@ -144,6 +160,7 @@ class Progress:
         own.calls += 1
         own.malformed += judgement.answer is None and not judgement.failed
         own.failed += judgement.failed
+        own.trouble = own.trouble or judgement.trouble
         if first:
             own.further += judgement.asks - 1
             own.shortened += judgement.shortened
@@ -180,6 +197,6 @@ def check_answered(statistics) -> None:
     whole = sum(statistics, Statistics())
     if whole.calls and whole.failed == whole.calls:
         raise RuntimeError(
-            f"the language model answered none of {whole.calls} calls; look at its log, at the model's name and at the length of "
-            "its context"
+            f"the language model answered none of {whole.calls} calls ({whole.trouble}); look at its log, at the model's name "
+            "and at the length of its context; where a digit's probability is asked for, see whether it tells log-probabilities"
         )

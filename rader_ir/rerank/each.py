@@ -1,7 +1,7 @@
 """Reranking by a language model that is asked about each document by itself: what such systems share.
 
 All questions are independent and go side by side. Against `comparison` there is no order to keep: a document's score is made of
-the answer about it alone, and ties keep the earlier order.
+the answer about it alone. Ties keep the earlier order, by a last digit of their scores (`ranking.untied`).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from rader_ir.lm.asking import side_by_side
 from rader_ir.rerank.comparison import Progress, check_answered, check_lists
 from rader_ir.rerank.judge import Judge, Judgement, Question, Session
-from rader_ir.rerank.ranking import Ranking, Statistics
+from rader_ir.rerank.ranking import Ranking, Statistics, untied
 
 
 class Each:
@@ -21,14 +21,14 @@ class Each:
     Args:
         judge: whom to ask, and how.
         question: what is asked of one document.
-        worth: from a judgement to the document's score; of a judgement without an answer too.
+        worth: from a judgement to the document's score; of one without an answer too, if that has one: None comes last.
 
     Attributes:
         truncated: documents cut so far.
         statistics: of the last call, one for each query.
     """
 
-    def __init__(self, judge: Judge, *, question: Callable[..., Question], worth: Callable[[Judgement], float]):
+    def __init__(self, judge: Judge, *, question: Callable[..., Question], worth: Callable[[Judgement], float | None]):
         self.judge, self._question, self._worth = judge, question, worth
         self.truncated = 0
         self.statistics: list[Statistics] = []
@@ -56,7 +56,7 @@ class Each:
         check_answered(each.statistics for each in seen)
         return [_ranking(one, [next(values) for _ in one.texts]) for one in seen]
 
-    async def _asked(self, session: Session, queries, seen: list[Progress], at: tuple[int, int]) -> float:
+    async def _asked(self, session: Session, queries, seen: list[Progress], at: tuple[int, int]) -> float | None:
         query, place = at
         progress = seen[query]
         progress.clock()
@@ -75,6 +75,6 @@ class Each:
         self.judge.unload()
 
 
-def _ranking(progress: Progress, scores: list[float]) -> Ranking:
-    order = sorted(range(len(scores)), key=lambda position: -scores[position])
-    return Ranking(order, np.array(scores, dtype=np.float32), progress.reasoning, progress.statistics)
+def _ranking(progress: Progress, scores: list[float | None]) -> Ranking:
+    order, made = untied(scores)
+    return Ranking(order, made, progress.reasoning, progress.statistics)

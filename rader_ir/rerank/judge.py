@@ -11,14 +11,14 @@ import os
 import re
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from rader_ir.answers import of_cut_off
 from rader_ir.lm import Failure, Reply, Sampling, api_key, open_lm, width_of
 from rader_ir.lm.held import Held
 from rader_ir.lm.steady import Steady
-from rader_ir.neutral import neutral, pieces, shortened
+from rader_ir.neutral import neutral, pieces, shortened, written
 from rader_ir.prompts import Prompt
 from rader_ir.prompts.passages import conversation
 from rader_ir.rerank.fitting import counter, fitted
@@ -31,14 +31,15 @@ _SHARE = 0.7
 _LIMIT = re.compile(r"(?:context (?:length|size|window)|n_ctx)\D{0,20}(\d{3,8})", re.I)  # as servers tell it
 _TOLD = "Finished groups of `rader rerank` and replies in a cache are kept: make the same call again, and it goes on"
 # The model's own doing, which another ask may mend
-_MALFORMED = frozenset({Failure.CUT_OFF, Failure.EMPTY, Failure.FILTERED, Failure.BROKEN})
+_MALFORMED = frozenset({Failure.CUT_OFF, Failure.EMPTY, Failure.FILTERED})
+_AGAIN = _MALFORMED | {Failure.BROKEN}
 
 
 @dataclass(frozen=True)
 class Judgement:
     """An answer as it was read, or None, what the model wrote, and what it took.
 
-    `asks` counts all requests, `failed` says that there was no reply at all.
+    `asks` counts all requests, `failed` says that there was no reply at all, and `trouble` what was told instead.
     """
 
     answer: Any
@@ -46,6 +47,7 @@ class Judgement:
     asks: int = 1
     shortened: int = 0
     failed: bool = False
+    trouble: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
 
@@ -118,6 +120,7 @@ class Judge:
             stop=prompt.stop,
             schema=prompt.schema,
         )
+        self.may_write_more = max_tokens is None  # where an answer names more passages than the prompt is made for
         self.width = width_of(lm, concurrency)
         self._key = api_key(api_key_env)
         self._held = Held(self._opened)
@@ -175,7 +178,7 @@ class Session:
         self.continues = getattr(backend, "continues", False)
         self.count = counter(backend)
         special = tuple(getattr(getattr(backend, "tokenizer", None), "all_special_tokens", ()))
-        self._neutral = lru_cache(maxsize=100_000)(partial(judge.clean, special=special))
+        self._neutral = lru_cache(maxsize=100_000)(lambda text: judge.clean(written(text), special=special))
         self._asked: dict[tuple, asyncio.Task] = {}
         # More than the model takes at a time, so that none waits for a prompt to be written; not all, for memory
         self._free = asyncio.Semaphore(2 * judge.width)
@@ -207,10 +210,6 @@ class Session:
             cut = whole if length is None else [shortened(passage, length) for passage in whole]
             return await make(self, self.text(query, self.judge.query_words), whole, cut).judged()
 
-    def room(self) -> int | None:
-        """Tokens that a prompt may have."""
-        return None if self.context is None else self.context - self.judge.sampling.max_tokens
-
 
 class Question:
     """One question to the model, asked until it is answered.
@@ -232,18 +231,30 @@ class Question:
         """The conversation that asks it."""
         return conversation(self.judge.prompt, query, passages)
 
+    @property
+    def sampling(self) -> Sampling:
+        """How a reply is drawn."""
+        return self.judge.sampling
+
     async def judged(self) -> Judgement:
         """Ask; while no answer can be read, go on with the model's turn once where it can, and then ask anew."""
-        self._fit(self.session.room())
+        self._fit(self._room())
         written, answer, reply = "", None, None
         for ask in range(self.judge.asks):
             reply, begun = await self._reply(ask, written if ask == 1 else "")
-            if reply.failure is not None and reply.failure not in _MALFORMED:
-                return self._judgement(None, written, failed=not written)
+            if reply.failure is not None and reply.failure not in _AGAIN:
+                return self._judgement(None, written, failed=reply if not written else None)
             written, answer = self._read(reply, begun)
             if answer is not None:
                 break
-        return self._judgement(answer, written)
+        return self._judgement(
+            answer, written, failed=reply if reply.failure is Failure.BROKEN and not written else None
+        )
+
+    def _room(self) -> int | None:
+        """Tokens that the prompt may have, if the context is known."""
+        context = self.session.context
+        return None if context is None else context - self.sampling.max_tokens
 
     def _fit(self, room: int | None) -> None:
         if room is not None:
@@ -274,11 +285,11 @@ class Question:
         before, count = (self.query, self.passages), self.session.count
         wording, limit = count(self.build("", [""] * len(self.passages))), _LIMIT.search(told)
         room = wording + int(_SHARE * (count(messages) - wording))
-        self._fit(min(room, int(limit[1]) - self.judge.sampling.max_tokens) if limit else room)
+        self._fit(min(room, int(limit[1]) - self.sampling.max_tokens) if limit else room)
         return (self.query, self.passages) != before
 
     async def _asked(self, messages: list[dict[str, str]], ask: int, begun: str) -> Reply:
-        sampling = self.judge.sampling
+        sampling = self.sampling
         if begun:  # only the answer is wanted
             sampling = replace(sampling, max_tokens=min(sampling.max_tokens, 8 + 8 * len(self.passages)), schema=None)
         elif ask:
@@ -315,6 +326,8 @@ class Question:
     def _value(self, text: str) -> Any:
         return self.read(text, len(self.passages)) if text else None
 
-    def _judgement(self, answer: Any, text: str, *, failed: bool = False) -> Judgement:
+    def _judgement(self, answer: Any, text: str, *, failed: Any = None) -> Judgement:
+        """What came of it; `failed`: the outcome that stands in a reply's place."""
         cut = sum(now != before for now, before in zip(self.passages, self.whole, strict=True))
-        return Judgement(answer, text, self.asks, cut, failed, self.tokens_in, self.tokens_out)
+        trouble = "" if failed is None else f"{failed.failure}: {failed.detail}".rstrip(": ")
+        return Judgement(answer, text, self.asks, cut, failed is not None, trouble, self.tokens_in, self.tokens_out)

@@ -105,10 +105,10 @@ class Rated(Question):
         """As `Question`; or one request, and no rating where none of the digits is among the tokens that the back-end tells."""
         if not self.digit:
             return await super().judged()
-        self._fit(self.session.room())
+        self._fit(self._room())
         scores, _ = await self._reply()
         if scores.failure is not None:
-            return self._judgement(None, "", failed=True)
+            return self._judgement(None, "", failed=scores)
         weights = [math.exp(value) for value in scores.logprobs]
         mean = sum(i * weight for i, weight in enumerate(weights)) / sum(weights) if sum(weights) else None
         told = ", ".join(f"{digit}: {weight:.3f}" for digit, weight in zip(DIGITS, weights, strict=True))

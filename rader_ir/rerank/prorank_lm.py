@@ -18,13 +18,14 @@ from rader_ir.rerank.each import Each
 from rader_ir.rerank.judge import Judge, Judgement, Question
 
 ANSWERS = ("1", "0")
-UNDECIDED = 0.0  # where nothing can be read: neither digit is the likelier one
 _TOLD = 20  # tokens that a back-end tells
 _LEAST = 1e-6  # probability that is left for all others
 
 
 class ProRankLM(Each):
     """Scores by the log-probability of "1" minus that of "0"; above 0 the model would rather say 1.
+
+    A document of which neither is told comes last.
 
     Args:
         lm: an address or a back-end, see `Judge`; it must tell log-probabilities.
@@ -41,7 +42,7 @@ class ProRankLM(Each):
         self.prompt, self.instruction = prompt, instruction
         line = f"instruction: {instruction}\n" if instruction else ""
         judge = Judge(lm, load_prompts(prompt, name="prorank")["judge"], clean=harmless, **options)
-        super().__init__(judge, question=partial(_Asked, line=line), worth=_worth)
+        super().__init__(judge, question=partial(_Asked, line=line), worth=lambda judgement: judgement.answer)
 
     def fingerprint(self) -> str:
         """Changes with whatever changes scores."""
@@ -67,10 +68,10 @@ class _Asked(Question):
 
     async def judged(self) -> Judgement:
         """One request; no answer where neither digit is among the tokens that the back-end tells."""
-        self._fit(self.session.room())
+        self._fit(self._room())
         scores, _ = await self._reply()
         if scores.failure is not None:
-            return self._judgement(None, "", failed=True)
+            return self._judgement(None, "", failed=scores)
         pairs = zip(ANSWERS, scores.logprobs, strict=True)
         told = ", ".join(f"{answer}: {math.exp(value):.4f}" for answer, value in pairs)
         return self._judgement(difference(*scores.logprobs), told)
@@ -97,7 +98,3 @@ def difference(yes: float, no: float) -> float | None:
         apart = told - math.log(max(_LEAST, 1 - math.exp(told)) / _TOLD)
         return apart if math.isinf(no) else -apart
     return yes - no
-
-
-def _worth(judgement: Judgement) -> float:
-    return UNDECIDED if judgement.answer is None else judgement.answer

@@ -32,7 +32,8 @@ class IDCMOptions(Options):
         learning_rate, weights_learning_rate, selector_learning_rate: of the strong model, the weights of the sum, the selector.
         measure: of the development set: nDCG@10 or the like; of the selector, `recall`: the share of the strong model's `best`
             windows that are among the selector's `passages`. None takes the one that fits.
-        core, overlap, passages, best, missing, ends, projected, channels: as `rader_ir.idcm.IDCMConfig`.
+        core, overlap, passages, best, missing, ends, projected, channels: as `rader_ir.idcm.IDCMConfig`. None keeps those of the
+            folder that a step starts from; from a strong model alone `missing` is `renormalise`, of the step `documents` `zero`.
         max_query_length, max_doc_length: of texts, as there; in the step `pairs` of a pair, as for rerankers.
     """
 
@@ -127,4 +128,6 @@ def start_of(options: IDCMOptions) -> Start:
         given = {name: value for name, value in given.items() if not name.startswith("max_")}
     if (folder / CONFIG).is_file():
         return Start(replace(read_config(folder), **given), folder)
+    if options.step != "documents":  # weights that were never learned must not punish documents of few windows
+        given.setdefault("missing", "renormalise")
     return Start(IDCMConfig(options.checkpoint, **given), None)
