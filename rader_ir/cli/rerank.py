@@ -9,7 +9,7 @@ import argparse
 
 from rader_ir.cli import asking, attending, options
 from rader_ir.corpus import read_documents, read_queries
-from rader_ir.rerank import ASKING, SYSTEMS, open_reranker
+from rader_ir.rerank import ASKING, SYSTEMS, UNPUBLISHED, open_reranker
 from rader_ir.rerank.pointwise import PADDING
 from rader_ir.rerank_file import GROUP_SIZE, GROUP_SIZES, rerank_file
 from rader_ir.runs import read_run
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_fields(parser)
     options.add_run_output(parser, depth=100)
     options.add_instruction(parser)
-    options.add_model(parser, default="the published one of the system", pairs=True)
+    options.add_model(parser, default="the published one of the system; idcm has none", pairs=True)
     asking.add_arguments(parser)
     attending.add_arguments(parser)
 
@@ -83,10 +83,15 @@ def opened(args: argparse.Namespace, **more):
     """The reranker that the words of a call name; `more` is for `open_reranker`.
 
     Raises:
-        ValueError: a length of pairs for a system that reads none.
+        ValueError: a length of pairs for a system that reads none, no checkpoint where none is published.
     """
     if args.system in attending.ATTENDING:
         return attending.opened(args)
+    if args.checkpoint is None and args.system in UNPUBLISHED:
+        made = UNPUBLISHED[args.system]
+        raise ValueError(
+            f"--system {args.system} has no published model; give --checkpoint FOLDER, one that {made} made"
+        )
     if args.max_length and args.system == "biencoder":
         raise ValueError(
             "--max-length is for models that read query and document together; with --system biencoder give "
