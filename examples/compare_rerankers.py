@@ -45,12 +45,13 @@ from rader_ir.evaluation import per_query
 from rader_ir.files import replacing
 from rader_ir.lm import Reply, TokenScores
 from rader_ir.reports.comparison import as_json, compare, comparison_table
-from rader_ir.reports.costs import KINDS, Cost, cost_table
+from rader_ir.reports.costs import Cost, cost_table, shared_kind
 from rader_ir.reports.folder import write_tables
 from rader_ir.reports.plots import tradeoff
 from rader_ir.runs import read_qrels, write_run
 
 MEASURE, FIRST, SIMULATED = "nDCG@10", "bm25", " (simulated)"
+PICTURES = ("seconds", "calls", "tokens")
 
 # Systems that ask a language model, from `lm` and its options; `rankgpt-pairs` only where it is named, for n * (n - 1) calls
 ASKING = {
@@ -171,19 +172,17 @@ def reranked(reranker, rows: pd.DataFrame, path: Path, size: int) -> tuple[dict,
         part = rows[rows["qid"].isin(waiting[start : start + size])]
         found, cost = measured(reranker, part)
         cost = replace(cost, tokens_out=None, seconds=None) if is_simulated(reranker) else cost
-        groups.append({"run": ordered(found, part), "cost": asdict(cost)})
+        groups.append({"run": as_run(found), "cost": asdict(cost)})
         with replacing(path) as file:
             json.dump({"key": key, "groups": groups}, file)
     reranker.unload()
     return reduce(dict.__or__, (group["run"] for group in groups)), reduce(add, (Cost(**g["cost"]) for g in groups))
 
 
-def ordered(found: pd.DataFrame, before: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """{qid: {docno: score}} with scores n, n - 1, ...; equal ones keep the order before, as in RaDeR's published ratings."""
-    places = before[["qid", "docno", "rank"]].rename(columns={"rank": "place"})
-    rows = found.merge(places, on=["qid", "docno"]).sort_values(["score", "place"], ascending=[False, True])
-    lists = {qid: own["docno"].tolist() for qid, own in rows.groupby("qid")}
-    return {qid: {docno: float(len(own) - at) for at, docno in enumerate(own)} for qid, own in lists.items()}
+def as_run(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """{qid: {docno: score}} of result rows."""
+    scores = rows["score"].astype(float)
+    return {qid: dict(zip(own["docno"], scores[own.index], strict=True)) for qid, own in rows.groupby("qid")}
 
 
 def is_simulated(reranker) -> bool:
@@ -196,23 +195,38 @@ def report(out: Path, runs: dict, costs: dict[str, Cost], qrels: dict, simulated
     values = {name: per_query(run, qrels, MEASURE) for name, run in runs.items()}
     named = Path(args.corpus).name if args.corpus else "TheoremQA"
     title = f"{named}: {len(qrels)} queries, first {args.depth} of BM25"
-    models = [f"{name} {getattr(args, option)}" for name, (option, _) in READING.items() if name in runs]
-    asked = WordOverlap.identity if args.simulated else args.lm_model or args.lm or "none"
-    notes = [f"Models: {'; '.join(models)}; language model: {asked}.", f"Seconds: {args.group} queries side by side."]
+    plain = {name.removesuffix(SIMULATED) for name in runs}
+    read = {name: option for name, (option, _) in READING.items()} | {BOTH: "dear"}
+    models = [f"{name} {getattr(args, option)}" for name, option in read.items() if name in plain]
+    models.append(f"language model: {WordOverlap.identity if args.simulated else args.lm_model or args.lm or 'none'}")
+    notes = [f"Models: {'; '.join(models)}.", f"Seconds: {min(args.group, len(qrels))} queries side by side."]
     table = cost_table(values, costs, MEASURE, baseline=FIRST, title=title, notes=notes + [SAID] * bool(simulated))
     results = {name: {title: found} for name, found in values.items()}
     compared = compare(results, FIRST, MEASURE)
     told = {"settings": vars(args) | {"out": str(out)}, "simulated": simulated, "values": values}
     told |= {"costs": {name: asdict(cost) for name, cost in costs.items()}}
     told |= {"comparisons": as_json(compared), "table": table.to_json()}
-    drawn = [by for by in KINDS if any(cost.per_query(by) for name, cost in costs.items() if name != FIRST)]
-    plain = {name: name.removesuffix(SIMULATED) for name in runs}  # pictures have hollow dots for them
+    write_tables(
+        out,
+        [table, comparison_table(compared, FIRST, MEASURE)],
+        told,
+        pictures=draw_costs(out, results, costs, simulated),
+    )
+    return table.text()
+
+
+def draw_costs(out: Path, results: dict, costs: dict[str, Cost], simulated: list[str]) -> list[str]:
+    """Draws quality against each kind of cost that is known, and gives the pictures' names; a rule's seconds say nothing."""
+    plain = {name: name.removesuffix(SIMULATED) for name in results}  # hollow dots tell which they are
     shown = ({plain[name]: found for name, found in each.items()} for each in (results, costs))
     draw = partial(tradeoff, *shown, MEASURE, baseline=FIRST, simulated={plain[name] for name in simulated})
-    for by, ending in product(drawn, ("png", "svg")):
-        draw(out / f"{by}.{ending}", by=by)
-    write_tables(out, [table, comparison_table(compared, FIRST, MEASURE)], told, pictures=drawn)
-    return table.text()
+    others = [cost for name, cost in costs.items() if name != FIRST]
+    drawn = [by for by in PICTURES if any(cost.per_query(shared_kind(by, others)) for cost in others)]
+    drawn = [by for by in drawn if by != "seconds" or not simulated]
+    for by, ending in product(PICTURES, ("png", "svg")):
+        path = out / f"{by}.{ending}"
+        draw(path, by=by) if by in drawn else path.unlink(missing_ok=True)
+    return drawn
 
 
 def main() -> None:

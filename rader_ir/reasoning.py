@@ -7,7 +7,7 @@ retrieval by the reasoning alone, reranking by the question.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
@@ -23,7 +23,8 @@ BLANK, REFUSAL = "blank", "refusal"  # kinds of failure beside those of a call
 REPEATED = 0.6  # least temperature of a repeated ask: at 0 the same would come again
 _SHRINKS, _TENTHS = 6, 7  # how often, and to how many tenths, a question is cut that does not fit the context
 _AGAIN = frozenset({None, Failure.EMPTY, Failure.FILTERED, Failure.BROKEN})  # what another ask may mend
-_OWN = frozenset({BLANK, REFUSAL, *(str(kind) for kind in _AGAIN)})  # failures of one question alone
+_OWN = frozenset({REFUSAL, *map(str, _AGAIN)})  # failures of one question alone
+_DECLINED = frozenset({REFUSAL, str(Failure.FILTERED)})  # what was decided about a question, and no fault
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Reasoned:
         cut_off: whether the reply ran into its limit; what was written up to there counts.
         asks: requests that it took.
         tokens_in, tokens_out: of these.
+        detail: about a failure, for people: the server's words, or the beginning of what it wrote.
     """
 
     question: str
@@ -46,6 +48,7 @@ class Reasoned:
     asks: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    detail: str = ""
 
     def query(self, *, expand: bool = False) -> str:
         """What searches: the reasoning, with `expand` behind the question; without reasoning the question itself.
@@ -139,7 +142,7 @@ async def reason(
     found = dict(zip(different, await side_by_side(different, one, width=width), strict=True))
     if spent := next((each for each in found.values() if isinstance(each, Spent)), None):
         raise spent
-    _check_answered(found.values())
+    check_reasoned(found.values(), own=_OWN)
     return [found[question] for question in questions]
 
 
@@ -152,6 +155,27 @@ def check_questions(questions: Iterable) -> None:
 def failures(found: Iterable[Reasoned]) -> dict[str, int]:
     """How many questions have no reasoning, by kind of failure, in alphabetical order."""
     return dict(sorted(Counter(each.failure for each in found if each.failure is not None).items()))
+
+
+def check_reasoned(found: Iterable[Reasoned], *, own: Collection[str] = _DECLINED) -> None:
+    """Refuse that questions pass for reasoning queries where each of them failed.
+
+    Args:
+        found: of all questions together; blank ones, which nobody was asked about, do not count.
+        own: failures of one question, which say nothing about the model; one of them, and nothing is refused.
+
+    Raises:
+        RuntimeError: counts the failures and has the server's words about one of them.
+    """
+    asked = [each for each in found if each.failure != BLANK]
+    if not asked or any(each.failure is None or each.failure in own for each in asked):
+        return
+    told = ", ".join(f"{kind} {count}" for kind, count in failures(asked).items())
+    said = next((each.detail.strip() for each in asked if each.detail.strip()), "")
+    raise RuntimeError(
+        f"the language model reasoned about none of {len(asked)} questions ({told}); look at its log, at the model's name "
+        "and at the length of its context" + (f". It said: {said}" if said else "")
+    )
 
 
 async def _reasoned(question: str, lm: Generates, plan: Plan, special: tuple[str, ...]) -> Reasoned:
@@ -167,7 +191,8 @@ async def _reasoned(question: str, lm: Generates, plan: Plan, special: tuple[str
             return Reasoned(question, text, cut_off=cut_off, **used)
         if reply.failure not in _AGAIN:
             break
-    return Reasoned(question, failure=REFUSAL if refused else str(reply.failure or Failure.EMPTY), **used)
+    failure = REFUSAL if refused else str(reply.failure or Failure.EMPTY)
+    return Reasoned(question, failure=failure, detail=reply.detail, **used)
 
 
 def _written(reply: Reply) -> str:
@@ -190,14 +215,3 @@ async def _reply(shown: str, lm: Generates, plan: Plan, ask: int, used: Counter)
             break
         shown = shortened(shown, max(1, pieces(shown) * _TENTHS // 10))
     return reply, shown
-
-
-def _check_answered(found: Iterable[Reasoned]) -> None:
-    """Refuse that questions pass for reasoning queries where nothing answered."""
-    asked = [each for each in found if each.failure != BLANK]
-    if asked and all(each.failure is not None and each.failure not in _OWN for each in asked):
-        told = ", ".join(f"{kind} {count}" for kind, count in failures(asked).items())
-        raise RuntimeError(
-            f"the language model reasoned about none of {len(asked)} questions ({told}); look at its log, at the model's name "
-            "and at the length of its context"
-        )

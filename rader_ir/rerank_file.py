@@ -9,7 +9,7 @@ or document changes the key, so a stale line is never believed.
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -36,6 +36,7 @@ def rerank_file(
     excluded: Mapping[str, Collection[str]] | None = None,
     group_size: int = GROUP_SIZE,
     verbose: bool = False,
+    kept: Callable[[int], object] = lambda queries: None,
 ) -> Run:
     """Scores the first `depth` documents of every query's list with `reranker` and writes the new run to `out`.
 
@@ -46,6 +47,7 @@ def rerank_file(
         reranker: has `score(queries, docs) -> list of arrays` and `fingerprint() -> str`.
         out: a TREC file, which appears whole at the end; `out`.part holds the finished groups until then.
         group_size: queries scored together; a resumed call needs the same one to find its lines.
+        kept: is told the number of queries of each group that an earlier, unfinished call had finished.
 
     Returns:
         The new run, {query_id: {doc_id: score}}.
@@ -57,11 +59,7 @@ def rerank_file(
     """
     if not Path(out).absolute().parent.is_dir():
         raise FileNotFoundError(f"{out}: its folder does not exist; make the folder, or choose another file")
-    candidates = {
-        query_id: [doc_id for doc_id, _ in ranked(scores, depth)]
-        for query_id, scores in without(run, excluded or {}).items()
-    }
-    _check_queries(candidates, queries)
+    candidates = _candidates(without(run, excluded or {}), queries, depth)
     texts = _texts(candidates, documents)
     part = Path(f"{out}.part")
     finished = _read_part(part)
@@ -69,7 +67,9 @@ def rerank_file(
     with part.open("ab") as file, _bar(candidates, verbose) as bar:
         for group in _groups(candidates, group_size):
             key = _digest(reranker.fingerprint(), group, queries, texts)
-            if key not in finished:
+            if key in finished:
+                kept(len(group))
+            else:
                 finished[key] = _score(reranker, group, queries, texts)
                 _append(file, {"key": key, "scores": finished[key]})
             reranked |= finished[key]
@@ -79,12 +79,13 @@ def rerank_file(
     return reranked
 
 
-def _check_queries(candidates: Mapping[str, list[str]], queries: Mapping[str, str]) -> None:
-    missing = [query_id for query_id in candidates if query_id not in queries]
-    if missing:
+def _candidates(run: Run, queries: Mapping[str, str], depth: int) -> dict[str, list[str]]:
+    """{query_id: its first documents}; ValueError where a query has no text."""
+    if missing := [query_id for query_id in run if query_id not in queries]:
         raise ValueError(
             f"{len(missing)} queries of the run have no text, first {missing[0]!r}; give the queries it was made with"
         )
+    return {query_id: [doc_id for doc_id, _ in ranked(scores, depth)] for query_id, scores in run.items()}
 
 
 def _texts(candidates: Mapping[str, list[str]], documents: Iterable[tuple[str, str]]) -> dict[str, str]:

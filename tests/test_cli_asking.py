@@ -60,6 +60,7 @@ def test_the_new_run_and_what_it_cost(files, options, answer, calls):
     assert ranked() == {q: sorted(values, reverse=True) for q, values in WORTHS.items()}
     told = figures()
     assert told["calls"] == asked and told["malformed"] == told["failed"] == told["further"] == 0
+    assert "kept" not in told
     assert told["tokens_in"] > 0 and told["rows"] == 8
     assert calls is None or asked <= calls
 
@@ -86,8 +87,8 @@ def test_own_prompts_and_a_cache(files):
     assert ranked()["q1"] == [9, 5, 3, 1]
 
 
-def test_after_an_outage_the_same_call_goes_on(files, monkeypatch):
-    """Groups of one query: the first is kept, the second is asked about again."""
+def test_after_an_outage_the_same_call_goes_on(files, monkeypatch, capsys):
+    """Groups of one query: the first is kept, and told so, the second is asked about again; its call alone is counted."""
     monkeypatch.setitem(GROUP_SIZES, "rankgpt", 1)
 
     def gone(body, times):
@@ -100,9 +101,14 @@ def test_after_an_outage_the_same_call_goes_on(files, monkeypatch):
         assert rader(f"{COMMAND} {words} --lm {server.url}") == 2
     assert Path("new.trec.part").exists() and not Path("new.trec").exists()
     with LMServer(answer=order) as server:
-        assert rader(f"{COMMAND} {words} --lm {server.url}") == 0
+        assert main(shlex.split(f"{COMMAND} {words} --lm {server.url}")) == 0
         assert len(server.requests) == 1
     assert ranked() == {q: sorted(values, reverse=True) for q, values in WORTHS.items()}
+    told = figures()
+    assert (told["queries"], told["rows"], told["kept"], told["calls"]) == (2, 8, 1, 1)
+    err = capsys.readouterr().err
+    assert "rader rerank: 1 of 2 queries are kept from an earlier, unfinished call; calls, tokens" in err
+    assert "rader rerank: queries 2, rows 8, kept 1, " in err
 
 
 @pytest.mark.parametrize(

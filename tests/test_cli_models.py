@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rader_ir.cli import main
+from rader_ir.rerank import ASKING, UNPUBLISHED
 from rader_ir.runs import read_run
 
 DOCUMENTS = {
@@ -243,3 +244,11 @@ def test_rerank_by_idcm_is_its_score(files, tiny_qwen2_reranker):
         assert_equal_runs(read_run(f"{passages}.trec"), best(scores))
     assert read_run("1.trec") != read_run("9.trec")
     assert rader(f"{command} --passage-length 5 --out no.trec") == 2
+
+
+@pytest.mark.parametrize("system", [*ASKING, *UNPUBLISHED])
+def test_a_model_that_must_be_named_is_asked_for_by_its_flag(files, capsys, system):
+    assert rader(f"rerank all.trec --docs docs.jsonl --queries queries.jsonl --out new.trec --system {system}") == 2
+    err = capsys.readouterr().err
+    assert ("give --lm URL" if system in ASKING else "give --checkpoint FOLDER, one that `rader train") in err
+    assert err.count("\n") == 1 and not Path("new.trec").exists()

@@ -187,6 +187,41 @@ def test_what_has_no_reasoning_stays_the_question_and_is_told(here, capsys):
         assert capsys.readouterr() == ("", "")
 
 
+GARBAGE = "<html>\nWelcome to the proxy</html>"
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (Fault("raw", message=GARBAGE), "(broken 4); look at its log, at the model's name and at the length of its"),
+        (Fault("raw", message=GARBAGE), "It said: broken JSON: <html> Welcome to the proxy</html>"),
+        (Fault("empty"), "(empty 4); look at its log"),
+    ],
+)
+def test_where_every_question_fails_the_call_does_and_loses_nothing(here, monkeypatch, capsys, fault, told):
+    impatient(monkeypatch, retries=1)
+    (here / "reasoned.jsonl").write_text("earlier\n")
+    with LMServer(answer=knowing, fault=lambda body, times: fault) as server:
+        assert main([*call(server.url), "--quiet"]) == 2
+    err = capsys.readouterr().err
+    assert "rader reason: the language model reasoned about none of 4 questions" in err and told in err
+    assert err.count("\n") == 1 and (here / "reasoned.jsonl").read_text() == "earlier\n"
+
+
+@pytest.mark.parametrize(
+    ("question", "reply"), [("garden", "By Pick's theorem."), ("garden", "I'm sorry, I can't help with that.")]
+)
+def test_one_that_is_answered_or_refused_lets_the_call_end_well(here, monkeypatch, question, reply):
+    impatient(monkeypatch, retries=1)
+
+    def fault(body, times):
+        return None if asked(body) == QUESTIONS[question] else Fault("raw", message=GARBAGE)
+
+    with LMServer(answer=lambda body: reply, fault=fault) as server:
+        told = figures(*call(server.url))
+    assert told["failures"]["broken"] == 3 and len(rows(here / "reasoned.jsonl")) == 4
+
+
 def test_a_killed_call_goes_on_and_ends_equal(here, server):
     """By kill -9 of itself at touches of files and of replies, wherever they fall."""
     assert main([*call(server.url, out="whole.jsonl"), "--quiet"]) == 0

@@ -261,6 +261,8 @@ def test_biencoder_scores_are_inner_products(tiny_qwen2):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"system": "idcm"}, "system 'idcm' has no published model; give `checkpoint`: a folder of `rader train idcm`"),
+        ({"system": "rank-r1", "lm": None}, "system 'rank-r1' asks a language model; give `lm`: a server's URL"),
         ({"system": "other"}, "system 'other' is unknown; choose 'rader', 'biencoder'"),
         ({"system": "rader", "checkpiont": "x"}, "unexpected keyword argument 'checkpiont'"),
         ({"system": "rader", "passage_stride": 3}, "passage_stride 3 was given without passage_length"),

@@ -13,8 +13,11 @@ import sys
 from pathlib import Path
 
 import ir_measures
+import pandas as pd
 import pytest
 
+from rader_ir.corpus import read_documents, read_queries
+from rader_ir.runs import read_run
 from tests import tiny
 from tests.idcm_folder import made
 from tests.judging import best, order, passages, shown
@@ -269,10 +272,42 @@ def test_a_simulated_model_is_called_so_and_has_no_seconds(models, tmp_path):
         assert cost["seconds"] is None and cost["tokens_out"] is None
         assert cost["calls"] > 0 and cost["tokens_in"] > 0 and cost["malformed"] == 0
     assert report["costs"]["llm-rating (simulated)"]["calls"] == 24
-    drawn = (tmp_path / "comparison" / "seconds.svg").read_text(encoding="utf-8")
-    assert "(4 more of unknown cost)" in drawn and ">rader</text>" in drawn and ">llm-rating</text>" not in drawn
-    drawn = (tmp_path / "comparison" / "calls.svg").read_text(encoding="utf-8")
-    assert ">llm-rating</text>" in drawn and ">simulated model</text>" in drawn
+    assert not (tmp_path / "comparison" / "seconds.svg").exists() and "seconds.svg" not in markdown(tmp_path)
+    for kind, axis in (("calls", "calls per query"), ("tokens", "tokens per query, read")):
+        drawn = (tmp_path / "comparison" / f"{kind}.svg").read_text(encoding="utf-8")
+        names = {name.removesuffix(" (simulated)") for name in report["costs"]} | {"simulated model", axis}
+        assert names <= set(re.findall(r">([^<>]+)</text>", drawn)) and f"![{kind}]" in markdown(tmp_path)
+
+
+def markdown(folder: Path) -> str:
+    return (folder / "comparison" / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_language_model_alone_is_named_with_the_true_number_of_queries_and_its_own_ties(data, tmp_path):
+    """All ratings are equal: the run has the scores that the transformer gives, as an experiment would."""
+    with LMServer(answer=lambda body: "Relevance score: 3") as server:
+        options = [*asked(data), "--group", "32", "--lm", server.url, "--lm-model", MODEL, "--systems", "llm-rating"]
+        done = called(tmp_path, *options)
+        assert done.returncode == 0, done.stderr
+        found = experiment(data, server.url)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert f"Models: language model: {MODEL}.\n" in done.stdout
+    assert f"Seconds: {QUERIES} queries side by side." in done.stdout
+    assert report["costs"]["llm-rating"]["calls"] == QUERIES * DEPTH
+    run = read_run(tmp_path / "out" / "runs" / "llm-rating.trec")
+    assert {query_id: pytest.approx(found[query_id]) for query_id in run} == run
+
+
+def experiment(data: Path, url: str) -> dict[str, dict[str, float]]:
+    """The scores of llm-rating behind the same first stage, as a pipeline gives them."""
+    from pyterrier_rader import Bm25Retriever, LLMRatingReranker, TextLoader
+
+    documents, (queries, _) = dict(read_documents(data / "corpus.jsonl")), read_queries(data / "topics.jsonl")
+    pairs = [{"docno": docno, "text": text} for docno, text in documents.items()]
+    first = Bm25Retriever(Bm25Retriever.from_documents(pairs).index, num_results=DEPTH)
+    pipeline = first >> TextLoader(documents) >> LLMRatingReranker(url, lm_model=MODEL)
+    rows = pipeline(pd.DataFrame(queries.items(), columns=["qid", "query"]))
+    return {qid: dict(zip(own["docno"], own["score"], strict=True)) for qid, own in rows.groupby("qid")}
 
 
 @pytest.mark.parametrize(

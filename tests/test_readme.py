@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from rader_ir.cli import _parser
+from rader_ir.rerank import ASKING
+from rader_ir.rerank_file import GROUP_SIZE, GROUP_SIZES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,6 +30,12 @@ def block(title: str, language: str, which: int = 0) -> str:
     found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", section, flags=re.MULTILINE | re.DOTALL)
     indent, text = found[which]
     return re.sub(rf"^{indent}", "", text, flags=re.MULTILINE)
+
+
+def test_groups_of_queries_that_a_killed_call_keeps_are_told():
+    (asking,) = {GROUP_SIZES[system] for system in ASKING}
+    sizes = f"of a bi-encoder {GROUP_SIZES['biencoder']:,}; of systems that ask a language model {asking}"
+    assert f"({GROUP_SIZE}; {sizes}; of ICR {GROUP_SIZES['icr']})" in " ".join(README.split())
 
 
 def need(*modules: str) -> None:

@@ -182,6 +182,24 @@ def test_simulated_models_are_hollow_and_unknown_costs_are_told(monkeypatch):
     assert "simulated model" in {text.get_text() for legend in figure.legends for text in legend.get_texts()}
 
 
+@pytest.mark.parametrize(
+    ("first", "axis", "where"),
+    [
+        (Cost(2, tokens_in=20, tokens_out=2), "tokens per query, read and written", [11.0, 22.0]),
+        (Cost(2, tokens_in=20), "tokens per query, read", [10.0, 20.0]),
+        (Cost(2), "tokens per query, read and written (1 more of unknown cost)", [22.0]),
+    ],
+)
+def test_tokens_are_those_read_where_it_is_unknown_how_many_a_system_wrote(monkeypatch, first, axis, where):
+    figures = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    values = {name: {"toy": {"AP": {"1": 0.5, "2": 0.25}}} for name in ("bm25", "one", "two")}
+    costs = {"bm25": Cost(2, tokens_in=0), "one": first, "two": Cost(2, tokens_in=40, tokens_out=4)}
+    plots.tradeoff(values, costs, "AP", "unused.png", by="tokens", baseline="bm25")
+    axes = figures[0].axes[0]
+    assert axes.get_xlabel() == axis and [x for x, _ in places(dots_of(axes))] == where
+
+
 def test_quality_and_cost_give_the_same_bytes_and_wrong_calls_are_refused(tmp_path):
     values, costs = quality_and_cost()
     for name in ("one.svg", "two.svg"):

@@ -67,9 +67,10 @@ def test_resumes_after_an_interrupt_and_asks_only_for_the_rest(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         rerank(out, Failing(), group_size=1)
     assert not out.exists()
-    reranker = Occurrences()
-    assert rerank(out, reranker, group_size=1) == rerank(tmp_path / "whole.trec")
+    reranker, kept = Occurrences(), []
+    assert rerank(out, reranker, group_size=1, kept=kept.append) == rerank(tmp_path / "whole.trec", kept=kept.append)
     assert reranker.asked == 2, "q2 alone was left: two documents"
+    assert kept == [1], "q1 was, and an unbroken call keeps nothing"
 
 
 CHANGES = {

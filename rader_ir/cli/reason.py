@@ -2,7 +2,8 @@
 
 A line of the new file has the text that searches, the question and the reasoning, and what else the question's line had, such as
 `excluded_ids`. `rader rerank` takes the questions' own file, as the paper does. Replies lie beside the new file, so the same call
-goes on where a killed one stopped, and ends with the same bytes.
+goes on where a killed one stopped, and ends with the same bytes. Where every question fails, for another reason than that the
+model refuses it, the call ends as bad input does, and no file is written.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> dict:
     from rader_ir.lm.cache import Cached
     from rader_ir.lm.loops import run as run_loop
     from rader_ir.lm.steady import Spent
-    from rader_ir.reasoning import Plan
+    from rader_ir.reasoning import Plan, check_reasoned
 
     plan = Plan(args.prompts, args.temperature, args.top_p, args.reply_tokens, args.asks, args.seed)
     budget, lm = lm_options.budget(args), lm_options.opened(args, answer_retries=0)
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> dict:
         found = dict(zip(queries, run_loop(_reasoned(queries, lm, plan, budget, args, progress)), strict=True))
     except Spent as spent:
         return _spent(str(spent), progress, lm, args)
+    check_reasoned(found.values())  # before an earlier file is replaced
     _write(found, excluded, args)
     _tell_of_failures(found, args)
     return {**_figures(found), **_used(lm), "out": args.out}

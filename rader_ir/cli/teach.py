@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="FILE", help="JSONL file to write; .gz is compressed")
     parser.add_argument("--system", choices=list(SYSTEMS), default="rader", help="that scores; default: %(default)s")
     options.add_instruction(parser)
-    options.add_model(parser, default="the published one of the system", pairs=True)
+    options.add_model(parser, default="the published one of the system; idcm has none", pairs=True)
 
 
 def run(args: argparse.Namespace) -> dict:

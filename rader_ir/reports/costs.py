@@ -15,6 +15,7 @@ KINDS = {
     "seconds": "seconds per query",
     "calls": "calls per query",
     "tokens": "tokens per query, read and written",
+    "tokens_in": "tokens per query, read",
 }
 _COLUMNS = ("calls", "tokens in", "tokens out", "malformed", "seconds")
 
@@ -47,6 +48,16 @@ class Cost:
         parts = ("tokens_in", "tokens_out") if kind == "tokens" else (kind,)
         values = [getattr(self, name) for name in parts]
         return None if None in values or not self.queries else sum(values) / self.queries
+
+
+def shared_kind(kind: str, costs: Iterable[Cost]) -> str:
+    """The kind of cost by which systems compare: of "tokens" those read alone, where one's are known and those it wrote are not.
+
+    >>> shared_kind("tokens", [Cost(1, tokens_in=9, tokens_out=1), Cost(1, tokens_in=5)])
+    'tokens_in'
+    """
+    half = kind == "tokens" and any(each.tokens_in is not None and each.tokens_out is None for each in costs)
+    return "tokens_in" if half else kind
 
 
 def cost_table(

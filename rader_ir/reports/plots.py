@@ -19,7 +19,7 @@ from matplotlib.transforms import Bbox
 from rader_ir.evaluation import Results, macro_interval
 from rader_ir.files import replacing_bytes
 from rader_ir.reports.averages import AVERAGE, EQUAL, collections_of, grouped, heading, mean, per_collection
-from rader_ir.reports.costs import KINDS, Cost, pareto
+from rader_ir.reports.costs import KINDS, Cost, pareto, shared_kind
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F")
 HATCHES = ("", "//", "..", "xx")
@@ -152,7 +152,7 @@ def tradeoff(
         costs: of the systems.
         measure: one of the measures.
         path: file to write, .png or .svg.
-        by: "seconds", "calls" or "tokens".
+        by: "seconds", "calls", "tokens" or "tokens_in"; "tokens" are those read alone where a system's written ones are unknown.
         baseline: the first stage that all others rerank, or None.
         simulated: systems whose model is simulated: their dots are hollow, and they have no part in the line.
         average: "macro" or "micro".
@@ -165,6 +165,7 @@ def tradeoff(
     if by not in KINDS:
         raise ValueError(f"cost {by!r} is unknown; choose {', '.join(map(repr, KINDS))}")
     groups = {name: grouped(_values(results, name, measure), average) for name in results}
+    by = shared_kind(by, (costs[name] for name in results if name in costs and name != baseline))
     known = {name: costs[name].per_query(by) for name in results if name in costs and name != baseline}
     dots = {name: (cost, mean(groups[name])) for name, cost in known.items() if cost}
     if not dots:

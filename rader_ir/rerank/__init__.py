@@ -28,6 +28,9 @@ SYSTEMS = {
 # Those that ask a language model: made with `lm`, not with a checkpoint; beside `score` they have `rank` and `statistics`
 ASKING = ("rank-r1", "rankgpt", "dear-listwise", "llm-rating", "prorank-lm")
 
+# Those of which no checkpoint is published, by what makes one
+UNPUBLISHED = {"idcm": "`rader train idcm`"}
+
 
 class Reranker(Protocol):
     """What every system can do."""
@@ -48,10 +51,18 @@ def open_reranker(system: str, **options) -> Reranker:
     """The reranker called `system`, made with `options` (see its class); nothing is loaded before the first pair.
 
     Raises:
-        ValueError: an unknown system, or an option that it does not have.
+        ValueError: an unknown system, an option that it does not have, no model where it needs one.
     """
     if system not in SYSTEMS:
         raise ValueError(f"system {system!r} is unknown; choose {', '.join(map(repr, SYSTEMS))}")
+    if system in ASKING and options.get("lm") is None:
+        raise ValueError(
+            f"system {system!r} asks a language model; give `lm`: a server's URL, local:FOLDER or vllm:FOLDER"
+        )
+    if system in UNPUBLISHED and options.get("checkpoint") is None:
+        raise ValueError(
+            f"system {system!r} has no published model; give `checkpoint`: a folder of {UNPUBLISHED[system]}"
+        )
     module, name = SYSTEMS[system]
     try:
         return getattr(import_module(module), name)(**options)
