@@ -11,6 +11,7 @@ from rader_ir.rerank.dear import PAIRS, POINTWISE, DeAR, DeARPointwise, pair_for
 from rader_ir.rerank.dear_listwise import DeARListwise
 from tests import tiny
 from tests.judging import WordJudge
+from tests.thousand import candidates, reranked
 from tests.toys import WordOverlap
 
 QUERIES = ["what is the law of large numbers?", "graph " * 60]
@@ -155,3 +156,10 @@ def test_stages_in_pyterrier():
         DeARReranker(stage="first")
     with pytest.raises(ValueError, match="give lm, or choose stage 'pointwise'"):
         DeARReranker()
+
+
+def test_a_thousand_candidates_with_equal_texts_among_them(folder, tmp_path):
+    scores = reranked(DeARPointwise(folder), tmp_path, query=QUERIES[0])
+    some = range(0, 1000, 99)
+    alone = [DeARPointwise(folder).score(QUERIES[:1], [[candidates()[place]]])[0][0] for place in some]
+    np.testing.assert_allclose(scores[some], alone, atol=2e-5)

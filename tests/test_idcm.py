@@ -28,6 +28,7 @@ from rader_ir.rerank import open_reranker
 from rader_ir.rerank.idcm import IDCM
 from tests import tiny
 from tests.idcm_folder import made, text
+from tests.thousand import candidates, reranked
 
 QUERIES = ["law of large numbers", "odd cycle graph determinant", "prove"]
 DOCS = [[text(40), text(3), "", text(11, 5)], [text(40), text(29, 3)], [text(12, 7), text(13, 7), text(13, 7)]]
@@ -344,3 +345,12 @@ def test_unloaded_it_opens_again(folder):
     reranker.unload()
     for one, other in zip(before, reranker.score(QUERIES, DOCS), strict=True):
         assert one.tolist() == other.tolist()
+
+
+def test_a_thousand_candidates_with_equal_texts_among_them(bert, tmp_path):
+    """Of one or two windows each, of which the selector chooses one."""
+    small = made(tmp_path / "small", bert, core=2, overlap=1, passages=1, best=1)
+    scores = reranked(IDCM(small), tmp_path, query=QUERIES[0])
+    some = range(0, 1000, 99)
+    alone = [IDCM(small).score(QUERIES[:1], [[candidates()[place]]])[0][0] for place in some]
+    np.testing.assert_allclose(scores[some], alone, atol=1e-4)

@@ -15,6 +15,7 @@ from rader_ir.rerank import open_reranker
 from rader_ir.rerank.llm_rating import KINDS, LLMRating
 from tests import tiny
 from tests.lm_server import MODEL, Fault, LMServer
+from tests.thousand import DIFFERENT, candidates, reranked
 
 DOCS = [["gives 3", "gives 5", "gives 0", "gives 3"], ["gives 1"], []]
 QUERIES = ["q1", r"q2 {document} $\frac{1}{2}$", "q3"]
@@ -190,3 +191,13 @@ def test_a_model_in_this_process_compares_too(folder):
     assert ranking.statistics.further >= 1 or ranking.order != [0, 1, 2]
     assert reranker.fingerprint() == reranker.fingerprint()
     reranker.unload()
+
+
+def test_a_thousand_candidates_with_equal_texts_among_them(tmp_path):
+    """Each text is rated once, by its place among the different ones."""
+    texts = candidates()
+    texts = [f"gives {texts.index(text) % 6}: {text}" for text in texts]
+    with LMServer(answer=says()) as server:
+        scores = reranked(open_reranker("llm-rating", lm=server.url, lm_model=MODEL), tmp_path, texts=texts)
+        assert len(server.requests) == DIFFERENT
+    assert scores == pytest.approx([int(text[6]) / 5 for text in texts], abs=1e-3)

@@ -18,6 +18,7 @@ from rader_ir.prompts import Prompt, fill, load_prompts
 from rader_ir.rerank import open_reranker
 from rader_ir.rerank.prorank import PROTOCOLS, ProRank
 from tests import tiny
+from tests.thousand import candidates, reranked
 
 QUERIES = ["what is the law of large numbers?", r"prove {document} of $\frac{1}{2}$", "odd cycle"]
 DOCS = [
@@ -319,3 +320,12 @@ def test_the_benchmarks_ways_agree(tmp_path):
     folder = prorank.made(tmp_path / "model", "float32")
     found = [make(str(folder))(2, 720, "float32") for make in prorank.WAYS.values()]
     assert found[0] == pytest.approx(found[1], abs=2e-4) and found[0][0] != found[0][1]
+
+
+def test_a_thousand_candidates_with_equal_texts_among_them(folder, tmp_path):
+    short = tmp_path / "short.toml"
+    short.write_text("[judge]\nmax_tokens = 1\nuser = '{query}: {document}'\n")
+    scores = reranked(ProRank(folder, prompt=short), tmp_path, query="odd cycle")
+    some = range(0, 1000, 99)
+    alone = [ProRank(folder, prompt=short).score(["odd cycle"], [[candidates()[place]]])[0][0] for place in some]
+    np.testing.assert_allclose(scores[some], alone, atol=2e-5)

@@ -18,6 +18,7 @@ from rader_ir.rerank.prorank_lm import ProRankLM, difference
 from rader_ir.runs import read_run
 from tests import tiny
 from tests.lm_server import MODEL, Fault, LMServer
+from tests.thousand import candidates, reranked
 
 QUERIES = ["what is the law of large numbers?", r"prove {document} of $\frac{1}{2}$", "odd cycle"]
 DOCS = [
@@ -121,3 +122,14 @@ def test_in_pyterrier_and_on_the_command_line(tmp_path, monkeypatch):
         )
     found = read_run("new")["q"]  # equal but for a last digit, by which the earlier order stands
     assert found == {"d0": 2.0, "d1": pytest.approx(2.0)} and found["d0"] > found["d1"]
+
+
+def test_a_thousand_candidates_with_equal_texts_among_them(folder, tmp_path):
+    short = tmp_path / "short.toml"
+    short.write_text("[judge]\nmax_tokens = 1\nuser = '{query}: {document}'\n")
+    through = ProRankLM(Local(folder, device="cpu", dtype="float32", batch_size=64), prompt=short)
+    scores = reranked(through, tmp_path, query="odd cycle")
+    through.unload()
+    some = range(0, 1000, 99)
+    (wanted,) = ProRank(folder, prompt=short).score(["odd cycle"], [[candidates()[place] for place in some]])
+    np.testing.assert_allclose(scores[some], wanted, atol=2e-4)
