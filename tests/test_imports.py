@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import rader_ir
+from rader_ir.train.recipe_settings import OPTIONS
 
 MODEL_LIBRARIES = ["torch", "transformers", "tokenizers", "faiss", "bm25s", "sentence_transformers", "peft", "trl"]
 HEAVY = [*MODEL_LIBRARIES, "scipy", "matplotlib", "pyserini", "jnius", "pyterrier_dr", "huggingface_hub"]
@@ -39,6 +40,15 @@ def test_floor_0_loads_nothing_heavy(module):
 def test_tables_and_tests_wait_for_scipy_and_matplotlib():
     """Both are of an extra; a table without a baseline needs neither."""
     assert loaded_by("import rader_ir.reports, rader_ir.significance, rader_ir.cli.evaluate", [*HEAVY, "pandas"]) == []
+
+
+def test_options_of_training_are_printed_without_its_libraries():
+    """Of IDCM, whose options check themselves against its model's, torch alone is opened."""
+    call = "import io, sys; from rader_ir.cli import main; told = sys.stdout; sys.stdout = io.StringIO()\n"
+    call += "for kind in {}: assert main(['train', kind, '--options', '--quiet']) == 0\nsys.stdout = told"
+    libraries = [*HEAVY, "datasets", "accelerate"]
+    assert loaded_by(call.format(["retriever", "reranker", *OPTIONS]), libraries) == []
+    assert loaded_by(call.format(["idcm"]), libraries) == ["torch"]
 
 
 @pytest.mark.parametrize("door", ["rader_ir.cli", "rader_ir.pyserini"])

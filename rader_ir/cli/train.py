@@ -109,7 +109,7 @@ def _trained(args: argparse.Namespace) -> dict:
     elif args.kind in PAIRS:
         from rader_ir.train.recipes import PAIRS as RECIPES
 
-        folder = RECIPES[args.kind][1](options, **given)
+        folder = RECIPES[args.kind](options, **given)
     elif args.kind == IDCM:
         from rader_ir.train.idcm import train_idcm
 
@@ -128,9 +128,9 @@ def _option_set(kind: str):
 
         return IDCMOptions
     if kind in (*PAIRS, *ANSWERS):
-        from rader_ir.train import recipes
+        from rader_ir.train.recipe_settings import OPTIONS
 
-        return (recipes.PAIRS | recipes.ANSWERS)[kind][0]
+        return OPTIONS[kind]
     return kind
 
 

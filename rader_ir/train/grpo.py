@@ -19,82 +19,10 @@ from rader_ir import loading
 from rader_ir.train.folder import RunFolder
 from rader_ir.train.language_models import WholeStates, trained
 from rader_ir.train.models import Base, lora_config
+from rader_ir.train.recipe_settings import GRPOOptions
 from rader_ir.train.runtime import open_together
-from rader_ir.train.settings import LORA_TARGETS, SCHEDULES, check_choice, check_least, check_share, settle
 
 Reward = Callable[[Sequence[str], Sequence[str]], list[float]]  # what was written, and each one's label
-
-
-@dataclass(frozen=True)
-class GRPOOptions:
-    """Options of learning by rewards.
-
-    Attributes:
-        checkpoint, revision: the language model that training starts from.
-        steps: of the optimizer.
-        prompts: in one forward pass on each device.
-        group: answers drawn to each prompt.
-        accumulation: forward passes per step.
-        learning_rate, schedule, warmup_steps, weight_decay, max_grad_norm: AdamW's and its schedule's.
-        draw_temperature: at which answers are drawn.
-        beta: weight of the divergence from the model that training began with; 0 keeps no such model.
-        epsilon: how far a token's probability may move in one step before its gradient is cut.
-        loss_type: how tokens are averaged, in trl's words: `grpo` (in each answer), `dapo`, `dr_grpo` and so on.
-        scale_rewards: `group`, `batch` or `none`: over what rewards are divided by their deviation.
-        max_tokens: of an answer.
-        max_length: tokens of a prompt; passages are cut to it.
-        lora, lora_rank, lora_alpha, lora_dropout, lora_targets: as `Options`.
-        gradient_checkpointing: as `Options`.
-        save_steps: optimizer steps between states to resume from; None takes a tenth of the run.
-        seed: of the order of prompts, negatives, new weights and what is drawn.
-    """
-
-    checkpoint: str
-    revision: str | None = None
-    steps: int = 200
-    prompts: int = 8
-    group: int = 8
-    accumulation: int = 1
-    learning_rate: float = 1e-5
-    schedule: str = "constant"
-    warmup_steps: int = 0
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    draw_temperature: float = 1.0
-    beta: float = 0.04
-    epsilon: float = 0.2
-    loss_type: str = "grpo"
-    scale_rewards: str = "group"
-    max_tokens: int = 4
-    max_length: int = 1024
-    lora: bool = True
-    lora_rank: int = 16
-    lora_alpha: float = 32
-    lora_dropout: float = 0.05
-    lora_targets: tuple[str, ...] = LORA_TARGETS
-    gradient_checkpointing: bool = True
-    save_steps: int | None = None
-    seed: int = 0
-
-    def __post_init__(self):
-        settle(self)
-        for name in ("steps", "prompts", "accumulation", "lora_rank", "max_tokens"):
-            check_least(name, getattr(self, name), 1)
-        check_least("group", self.group, 2)
-        check_least("max_length", self.max_length, 16)
-        for name in ("warmup_steps", "weight_decay", "max_grad_norm", "beta", "seed"):
-            check_least(name, getattr(self, name), 0)
-        for name in ("learning_rate", "draw_temperature", "epsilon", "lora_alpha"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"option {name} is {getattr(self, name)!r}; give a number above 0")
-        check_share("lora_dropout", self.lora_dropout)
-        check_choice("schedule", self.schedule, SCHEDULES)
-        check_choice("scale_rewards", self.scale_rewards, ("group", "batch", "none"))
-
-    @property
-    def asked(self) -> int:
-        """Prompts of the whole run on one device."""
-        return self.steps * self.prompts * self.accumulation
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import math
 import torch
 from torch.nn import functional
 
+from rader_ir.train.settings import MAIN
+
 
 def info_nce(
     queries: torch.Tensor, candidates: torch.Tensor, targets: torch.Tensor, temperature: float = 0.01
@@ -226,9 +228,6 @@ def binary_cross_entropy(scores: torch.Tensor) -> torch.Tensor:
     signs = torch.ones_like(found)
     signs[:, 0] = -1
     return functional.softplus(signs * found).mean()
-
-
-MAIN = ("softmax", "ranknet", "hybrid")  # of `distilled`
 
 
 def distilled(

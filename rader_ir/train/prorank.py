@@ -7,7 +7,7 @@ not told; softmax cross-entropy is the default here, and all of `train_reranker`
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,29 +18,16 @@ from rader_ir.examples import Example
 from rader_ir.prompts import load_prompts
 from rader_ir.seeded import shuffled
 from rader_ir.train.card import data_facts
-from rader_ir.train.grpo import GRPOOptions, Task, train_grpo
+from rader_ir.train.grpo import Task, train_grpo
 from rader_ir.train.models import Base
 from rader_ir.train.pairs import set_padding
+from rader_ir.train.recipe_settings import ProRankOptions, WarmupOptions
 from rader_ir.train.reranker import train_reranker
 from rader_ir.train.rewards import prorank_reward
 from rader_ir.train.sampling import check_negatives
-from rader_ir.train.settings import RerankerOptions
 from rader_ir.weights import fetch
 
 _LENGTH = 1024
-
-
-@dataclass(frozen=True)
-class ProRankOptions(RerankerOptions):
-    """Options of `train_prorank`: those of a reranker.
-
-    Attributes:
-        prompt: a TOML file of your own wording, laid out as `prompts/prorank.toml`; None takes the checkpoint's, else ours. The
-            folder carries it.
-        max_doc_length: tokens of prompt, query and document together; None takes 1024, or a judge's own length.
-    """
-
-    prompt: str | None = None
 
 
 def judge_base(options: ProRankOptions) -> Base:
@@ -79,20 +66,6 @@ def train_prorank(
     """
     base = judge_base(options)
     return train_reranker(options, examples=examples, out=out, dev=dev, base=base, about=about, verbose=verbose)
-
-
-@dataclass(frozen=True)
-class WarmupOptions(GRPOOptions):
-    """Options of stage 1 (`warm_up_prorank`).
-
-    Attributes:
-        prompt: as `ProRankOptions`.
-        format_weight, relevance_weight: of the two rewards; the paper does not tell them.
-    """
-
-    prompt: str | None = None
-    format_weight: float = 0.5
-    relevance_weight: float = 1.0
 
 
 def judgement_tasks(examples: Sequence[Example], base: Base, options: WarmupOptions) -> list[Task]:

@@ -17,34 +17,13 @@ from rader_ir.prompts import Prompt, load_prompts
 from rader_ir.prompts.passages import conversation
 from rader_ir.seeded import shuffled
 from rader_ir.train.card import data_facts
-from rader_ir.train.grpo import GRPOOptions, Task, train_grpo
+from rader_ir.train.grpo import Task, train_grpo
 from rader_ir.train.language_models import language_model, rendered
+from rader_ir.train.recipe_settings import RankR1Options
 from rader_ir.train.rewards import rank_r1_reward
 from rader_ir.train.sampling import check_negatives
 
 _THINK = "<think>"  # which the chat templates of some models write before the reply
-
-
-@dataclass(frozen=True)
-class RankR1Options(GRPOOptions):
-    """Options of `train_rank_r1`; defaults are those of the released v0.1 checkpoints as far as they are told.
-
-    Attributes:
-        prompt: a TOML file of your own wording, laid out as `prompts/rank_r1.toml`; None takes ours. The folder does not carry
-            it: give the same file to `RankR1`.
-        negatives: passages beside the positive, at most; an example with fewer gives all that it has.
-        passage_words, query_words: kept of a passage and of a query.
-    """
-
-    prompts: int = 2
-    group: int = 8
-    max_tokens: int = 2048
-    max_length: int = 4096
-    draw_temperature: float = 0.9
-    prompt: str | None = None
-    negatives: int = 19
-    passage_words: int = 400
-    query_words: int = 32
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Recipes of reasoning rerankers by name, for `rader train`: their options, and how a configuration becomes a run.
+"""Recipes of reasoning rerankers by name, for `rader train`: how a configuration becomes a run (options: `recipe_settings`).
 
 `dear` and `prorank` learn from pairs, as `rader train reranker` does; the others are language models that learn from what they
 write (`prorank-grpo`, `rank-r1`) or from what is given to them (`rank-r1-sft`, `sft-listwise`).
@@ -8,19 +8,20 @@ import os
 from dataclasses import replace
 
 from rader_ir.train.data import load
-from rader_ir.train.dear import DeAROptions, train_dear
+from rader_ir.train.dear import train_dear
 from rader_ir.train.language_models import read_log
-from rader_ir.train.prorank import ProRankOptions, WarmupOptions, train_prorank, warm_up_prorank
-from rader_ir.train.rank_r1 import RankR1Options, train_rank_r1
+from rader_ir.train.prorank import train_prorank, warm_up_prorank
+from rader_ir.train.rank_r1 import train_rank_r1
+from rader_ir.train.recipe_settings import OPTIONS
 from rader_ir.train.settings import from_toml
-from rader_ir.train.sft import SFTOptions, read_orders, train_labels, train_listwise
+from rader_ir.train.sft import read_orders, train_labels, train_listwise
 
-PAIRS = {"dear": (DeAROptions, train_dear), "prorank": (ProRankOptions, train_prorank)}
+PAIRS = {"dear": train_dear, "prorank": train_prorank}
 ANSWERS = {
-    "prorank-grpo": (WarmupOptions, warm_up_prorank),
-    "rank-r1": (RankR1Options, train_rank_r1),
-    "rank-r1-sft": (SFTOptions, train_labels),
-    "sft-listwise": (SFTOptions, train_listwise),
+    "prorank-grpo": warm_up_prorank,
+    "rank-r1": train_rank_r1,
+    "rank-r1-sft": train_labels,
+    "sft-listwise": train_listwise,
 }
 
 
@@ -39,7 +40,7 @@ def train_answers(kind: str, config: str | os.PathLike, out: str | None = None) 
     Raises:
         ValueError: a wrong option, file or value; the configuration is named.
     """
-    options, data = from_toml(config, ANSWERS[kind][0])
+    options, data = from_toml(config, OPTIONS[kind])
     data = replace(data, out=out or data.out)
     if data.out is None:
         raise ValueError(f"{config} names no folder to make; give --out, or `out` in its table [data]")
@@ -49,7 +50,7 @@ def train_answers(kind: str, config: str | os.PathLike, out: str | None = None) 
         given = {"orders": [order for path in data.examples for order in read_orders(path)]}
     else:
         given = {"examples": load(data, options.seed)[0]}
-    folder = ANSWERS[kind][1](options, **given, out=data.out)
+    folder = ANSWERS[kind](options, **given, out=data.out)
     key = "reward" if kind in ("prorank-grpo", "rank-r1") else "loss"
     values = read_log(folder, key)
     counts = {name: len(items) for name, items in given.items()}

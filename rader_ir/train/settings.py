@@ -19,6 +19,7 @@ LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", 
 SCHEDULES = ("linear", "cosine", "constant_with_warmup", "constant")
 PRECISIONS = ("float32", "bfloat16")
 TAUGHT = ("kl", "margin_mse", "ranknet", "distilled")  # losses that learn from the scores of a teacher
+MAIN = ("softmax", "ranknet", "hybrid")  # of the loss `distilled`, beside the soft labels
 LOSSES = ("softmax", "kl", "margin_mse", "ranknet", "preference", "bce")
 
 

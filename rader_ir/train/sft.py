@@ -29,66 +29,10 @@ from rader_ir.train.folder import RunFolder
 from rader_ir.train.language_models import WholeStates, language_model, rendered, trained
 from rader_ir.train.models import Base, lora_config
 from rader_ir.train.rank_r1 import choices
+from rader_ir.train.recipe_settings import SFTOptions
 from rader_ir.train.runtime import open_together
-from rader_ir.train.settings import LORA_TARGETS, SCHEDULES, check_choice, check_least, check_share, settle
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SFTOptions:
-    """Options of learning from given answers; the defaults of numbers are those of DeAR's listwise run, but for its 50 epochs.
-
-    Attributes:
-        checkpoint, revision: the language model that training starts from.
-        epochs, max_steps: passes over the data, and steps after which to stop all the same.
-        batch_size, accumulation: answers of one forward pass on each device, and passes per optimizer step.
-        learning_rate, schedule, warmup_steps, weight_decay, max_grad_norm: AdamW's and its schedule's.
-        max_length: tokens of a prompt and its answer; longer ones are left out. The released run cut them at 5,000.
-        prompt: a TOML file of your own wording, laid out as `prompts/dear.toml` (or `prompts/rankgpt.toml` for labels).
-        passage_words, query_words: kept of a passage and of a query.
-        negatives: of a label's prompt, at most.
-        lora, lora_rank, lora_alpha, lora_dropout, lora_targets, gradient_checkpointing: as `Options`.
-        save_steps: optimizer steps between states to resume from; None takes a tenth of the run.
-        seed: of orders and new weights.
-    """
-
-    checkpoint: str
-    revision: str | None = None
-    epochs: int = 1
-    max_steps: int | None = None
-    batch_size: int = 2
-    accumulation: int = 4
-    learning_rate: float = 1e-4
-    schedule: str = "cosine"
-    warmup_steps: int = 28
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    max_length: int = 12288
-    prompt: str | None = None
-    passage_words: int = 300
-    query_words: int = 512
-    negatives: int = 19
-    lora: bool = True
-    lora_rank: int = 16
-    lora_alpha: float = 32
-    lora_dropout: float = 0.05
-    lora_targets: tuple[str, ...] = LORA_TARGETS
-    gradient_checkpointing: bool = True
-    save_steps: int | None = None
-    seed: int = 0
-
-    def __post_init__(self):
-        settle(self)
-        for name in ("epochs", "batch_size", "accumulation", "lora_rank", "passage_words", "query_words", "negatives"):
-            check_least(name, getattr(self, name), 1)
-        for name in ("warmup_steps", "weight_decay", "max_grad_norm", "seed"):
-            check_least(name, getattr(self, name), 0)
-        for name in ("learning_rate", "lora_alpha"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"option {name} is {getattr(self, name)!r}; give a number above 0")
-        check_share("lora_dropout", self.lora_dropout)
-        check_choice("schedule", self.schedule, SCHEDULES)
 
 
 @dataclass(frozen=True)
