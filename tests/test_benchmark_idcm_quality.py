@@ -43,6 +43,24 @@ def test_rows(data, tmp_path):
     assert 0 < made[1]["share of windows"] < made[2]["share of windows"] < 1
 
 
+def test_what_is_kept_gives_the_same_rows_again_and_for_other_losses(data, tmp_path):
+    """But for seconds; also behind a line that a kill cut short."""
+    strong = tiny.bert(tmp_path / "strong", labels=1)
+    words = ["--strong", str(strong), "--depth", "14", "--epochs", "1", "--training", "2"]
+    setting, made = idcm_quality.SETTINGS[0], []
+    for more in ([], ["--keep"], ["--keep", "--loss", "ndcg2", "ranknet"]):
+        rows = list(idcm_quality.rows(setting, data, tmp_path, idcm_quality.parsed([*words, *more])))
+        made.append([{key: value for key, value in row.items() if key != "seconds"} for row in rows])
+        kept = tmp_path / "scifact.windows.jsonl"
+        if "ranknet" not in more and more:
+            count = len(kept.read_text().splitlines())
+            assert {row["seconds"] for row in rows} == {None} and count > 14
+            kept.write_bytes(kept.read_bytes()[:-9])
+    assert made[0] == pytest.approx(made[1]) == pytest.approx(made[2][:3])
+    assert [(row["loss"], row["k"]) for row in made[2][3:]] == [("ranknet", 2), ("ranknet", 4)]
+    assert len(kept.read_text().splitlines()) == count + 1  # the torn one, and it again
+
+
 def test_shares_by_hand(data, tmp_path):
     """Two documents of 1 and 3 windows of 64 tokens; k = 2 reads 1 + 2 of them."""
     strong = tiny.bert(tmp_path / "strong", labels=1)

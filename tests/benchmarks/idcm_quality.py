@@ -3,16 +3,22 @@
     python -m tests.benchmarks.idcm_quality --data ../shared/data [--strong NAME] [--work DIR] [--only NAME ...] [--queries N]
 
 BM25's first documents are reranked by the strong model over all windows and over the k that a selector chose. The selector is
-trained here, on queries that are not measured (scifact's training queries, the lessons' image descriptions), without labels.
+trained here, on queries that are not measured (scifact's training queries, the lessons' image descriptions), without labels. With
+--keep the strong model's scores of all windows go into a file of --work, and selectors by several losses are measured on them:
+such rows have no seconds.
 """
 
 import argparse
+import hashlib
 import json
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+
+import numpy as np
 
 from rader_ir.bm25 import BM25
 from rader_ir.checkpoints import MINI_RERANKER
@@ -49,6 +55,49 @@ SETTINGS = (
         "interleaved_lessons", "question_queries.jsonl", "question_qrels.tsv", "image_queries.jsonl", 150, 21, (2, 4)
     ),
 )
+
+
+class Keeping(IDCM):
+    """An IDCM whose strong model scores all windows of a document at once, into a file where other calls find them.
+
+    Args:
+        checkpoint, options: as `IDCM`.
+        kept: the file; None reads and writes none, which is `IDCM` itself.
+    """
+
+    def __init__(self, checkpoint: Path, *, kept: Path | None, **options):
+        super().__init__(checkpoint, **options)
+        self.kept, self.known = kept, {}
+        for line in kept.read_text("utf-8").splitlines(keepends=True) if kept and kept.is_file() else ():
+            if line.endswith("]}\n"):  # else a kill cut it short
+                record = json.loads(line)
+                self.known[record["key"]] = np.array(record["scores"], dtype=np.float32)
+
+    def _strong_scores(self, texts, queries, docs, pairs, chosen):
+        if self.kept is None:
+            return super()._strong_scores(texts, queries, docs, pairs, chosen)
+        keys = [self._key(queries[query].ids, docs[doc].ids) for query, doc in pairs]
+        lacking = [place for place, key in enumerate(keys) if key not in self.known]
+        read, seen = self.windows_read, self.windows_seen
+        if lacking:
+            some = [pairs[place] for place in lacking]
+            every = [np.arange(len(docs[doc].windows)) for _, doc in some]
+            found = super()._strong_scores(texts, queries, docs, some, every)
+            self._write({keys[place]: scores for place, scores in zip(lacking, found, strict=True)})
+        self.windows_read = read + sum(map(len, chosen))
+        self.windows_seen = seen + sum(len(docs[doc].windows) for _, doc in pairs)
+        return [self.known[key][windows] for key, windows in zip(keys, chosen, strict=True)]
+
+    def _key(self, *ids: list[int]) -> str:
+        told = [self.model.fingerprint(), self.config.core, self.config.overlap, self.config.ends, *ids]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
+
+    def _write(self, found: dict[str, np.ndarray]) -> None:
+        self.known |= found
+        lines = [json.dumps({"key": key, "scores": scores.tolist()}) + "\n" for key, scores in found.items()]
+        torn = self.kept.is_file() and not self.kept.read_bytes().endswith(b"\n")
+        with self.kept.open("a", encoding="utf-8") as file:
+            file.write("\n" * torn + "".join(lines))
 
 
 def documents(folder: Path) -> dict[str, str]:
@@ -96,23 +145,29 @@ def rows(setting: Setting, data: Path, work: Path, options: argparse.Namespace) 
     told = dict(core=setting.core, overlap=setting.overlap, missing="renormalise", max_query_length=64)
     steps = dict(epochs=options.epochs, negatives=2, batch_size=8, accumulation=1, warmup_steps=10)
     steps |= dict(selector_learning_rate=options.learning_rate, log_steps=50)
-    given = IDCMOptions(options.strong, **told, **steps, passages=min(setting.passages), loss=options.loss)
-    out = work / f"{setting.name}-{options.loss}"
-    if not out.is_dir():
-        train_idcm(given, examples=taught[held:], dev=taught[:held], out=out)
+    outs, kept = {}, work / f"{setting.name}.windows.jsonl" if options.keep else None
+    for loss in options.loss:
+        outs[loss] = work / f"{setting.name}-{loss}"
+        if not outs[loss].is_dir():
+            given = IDCMOptions(options.strong, **told, **steps, passages=min(setting.passages), loss=loss)
+            lessons = dict(examples=taught[held:], dev=taught[:held], teacher=work / f"{setting.name}.teacher.jsonl")
+            train_idcm(given, out=outs[loss], **lessons)
     queries, _ = read_queries(folder / setting.queries)
     queries = dict(list(queries.items())[: options.queries])
     candidates = cut(index.retrieve(queries), options.depth)
     measured = {query_id: qrels[query_id] for query_id in candidates if query_id in qrels}
     full: dict[str, float] = {}
-    for passages in (EVERY, *setting.passages):
-        run, share, seconds = reranked(IDCM(out, passages=passages), queries, candidates, texts)
+    ways = [(options.loss[0], EVERY), *product(options.loss, setting.passages)]
+    for loss, passages in ways:
+        reranker = Keeping(outs[loss], kept=kept, passages=passages)
+        run, share, seconds = reranked(reranker, queries, candidates, texts)
         values = mean_of(run, measured)
         full = full or values
         gains = [value - full[query_id] for query_id, value in values.items()]
         low, high = bootstrap_interval(gains)
         yield {
             "collection": setting.name,
+            "loss": "" if passages == EVERY else loss,
             "k": "all" if passages == EVERY else passages,
             MEASURE: sum(values.values()) / len(values),
             "bm25": sum(found := [*mean_of(candidates, measured).values()]) / len(found),
@@ -120,7 +175,7 @@ def rows(setting: Setting, data: Path, work: Path, options: argparse.Namespace) 
             "low": low,
             "high": high,
             "share of windows": share,
-            "seconds": seconds,
+            "seconds": None if options.keep else seconds,
             "queries": len(values),
         }
 
@@ -141,7 +196,8 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--training", type=int, default=800, help="queries that the selector learns from")
     parser.add_argument("--epochs", type=int, default=6, help="of the selector")
     parser.add_argument("--learning-rate", type=float, default=3e-3, help="of the selector")
-    parser.add_argument("--loss", default="ndcg2", help="of the selector")
+    parser.add_argument("--loss", nargs="+", default=["ndcg2"], help="of the selectors")
+    parser.add_argument("--keep", action="store_true", help="keep the strong model's scores in --work")
     parser.add_argument("--depth", type=int, default=20, help="documents of BM25 that are reranked")
     parser.add_argument("--json", type=Path, help="write the rows to this file too")
     return parser.parse_args(words)
@@ -151,9 +207,8 @@ def main() -> None:
     """Print the table."""
     options, made = parsed(), []
     with tempfile.TemporaryDirectory() as scratch:
-        print(
-            f"| collection | k | BM25 | {MEASURE} | difference [95 %] | windows read | seconds |\n|---|---|---|---|---|---|---|"
-        )
+        print(f"| collection | loss | k | BM25 | {MEASURE} | difference [95 %] | windows read | seconds |")
+        print("|---|---|---|---|---|---|---|---|", flush=True)
         for setting in SETTINGS:
             if options.only and setting.name not in options.only:
                 continue
@@ -161,12 +216,13 @@ def main() -> None:
                 made.append(row)
                 gain = f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
                 cells = (
+                    row["loss"],
                     f"{row['k']}",
                     f"{row['bm25']:.4f}",
                     f"{row[MEASURE]:.4f}",
                     gain,
                     f"{row['share of windows']:.3f}",
-                    f"{row['seconds']:.0f}",
+                    "-" if row["seconds"] is None else f"{row['seconds']:.0f}",
                 )
                 print("| " + " | ".join((row["collection"], *cells)) + " |", flush=True)
     if options.json:
