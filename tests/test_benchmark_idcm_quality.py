@@ -22,8 +22,8 @@ def data(tmp_path):
     with gzip.open(folder / "corpus.jsonl.gz", "wt") as file:
         for i in range(14):
             file.write(json.dumps({"doc_id": f"d{i}", "text": text(10 + 25 * i, i)}) + "\n")
-    for name in ("test", "train"):
-        records = [json.dumps({"query_id": f"{name}-{key}", "text": words}) for key, words in QUERIES.items()]
+    for name, more in (("test", ""), ("train", " of sets")):
+        records = [json.dumps({"query_id": f"{name}-{key}", "text": words + more}) for key, words in QUERIES.items()]
         (folder / f"queries.{name}.jsonl").write_text("\n".join(records) + "\n")
     rows = [f"test-{key}\t0\td{place}\t1\n" for place, key in enumerate(QUERIES)]
     (folder / "qrels" / "test.tsv").write_text("".join(rows))
@@ -78,9 +78,23 @@ def test_shares_by_hand(data, tmp_path):
     assert share == 3 / 4
 
 
+def test_nothing_is_learned_from_what_is_measured(data, tmp_path):
+    path = data / "scifact" / "queries.train.jsonl"
+    path.write_text((data / "scifact" / "queries.test.jsonl").read_text())
+    strong = tiny.bert(tmp_path / "strong", labels=1)
+    with pytest.raises(ValueError, match="no examples"):
+        list(
+            idcm_quality.rows(idcm_quality.SETTINGS[0], data, tmp_path, idcm_quality.parsed(["--strong", str(strong)]))
+        )
+
+
 def test_lessons_texts(tmp_path):
     segments = [{"text": "one"}, {"image": "x.png", "caption": "two"}, {"missing_image": "y", "alt": "three"}]
     sections = [{"heading": "", "segments": segments[:1]}, {"heading": "more", "segments": segments[1:]}]
     record = {"doc_id": "a", "title": "what", "sections": sections}
     (tmp_path / "documents.jsonl").write_text(json.dumps(record) + "\n")
     assert idcm_quality.documents(tmp_path) == {"a": "what\none\nmore\ntwo"}
+    record["sections"] += [{"heading": heading, "segments": []} for heading in ("what is this", "part 1", "part 1")]
+    (tmp_path / "documents.jsonl").write_text(json.dumps(record) + "\n")
+    (tmp_path / "images.jsonl").write_text(json.dumps({"query_id": "i", "text": "a tree"}) + "\n")
+    assert sorted(idcm_quality.training_queries(tmp_path, "images.jsonl").values()) == ["a tree", "what is this"]

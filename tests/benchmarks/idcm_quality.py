@@ -3,9 +3,9 @@
     python -m tests.benchmarks.idcm_quality --data ../shared/data [--strong NAME] [--work DIR] [--only NAME ...] [--queries N]
 
 BM25's first documents are reranked by the strong model over all windows and over the k that a selector chose. The selector is
-trained here, on queries that are not measured (scifact's training queries, the lessons' image descriptions), without labels. With
---keep the strong model's scores of all windows go into a file of --work, and selectors by several losses are measured on them:
-such rows have no seconds.
+trained here, on queries that are not measured (scifact's training queries, the lessons' image descriptions and headings), without
+labels. With --keep the strong model's scores of all windows go into a file of --work, and selectors by several losses are
+measured on them: such rows have no seconds.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import hashlib
 import json
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -28,6 +29,7 @@ from rader_ir.examples import Example, Passage
 from rader_ir.records import jsonl_records
 from rader_ir.rerank.idcm import IDCM
 from rader_ir.runs import Qrels, Run, cut, read_qrels
+from rader_ir.seeded import shuffled
 from rader_ir.train.idcm import train_idcm
 from rader_ir.train.idcm_settings import IDCMOptions
 from tests.benchmarks.collections import DATA
@@ -114,6 +116,22 @@ def documents(folder: Path) -> dict[str, str]:
     return found
 
 
+def training_queries(folder: Path, name: str) -> dict[str, str]:
+    """{query_id: text} of queries to learn from: those of the file `name`, and headings of lessons, which need no labels either.
+
+    Headings of one word, and those that several sections have ("Solution", "Challenge 1"), ask for nothing. Both kinds are in
+    one order by a seed, so that any number of them is of all lessons.
+    """
+    queries, _ = read_queries(folder / name)
+    if (folder / "documents.jsonl").is_file():
+        sections = [part for _, record in jsonl_records(folder / "documents.jsonl") for part in record["sections"]]
+        counts = Counter(section["heading"] for section in sections)
+        once = [heading for heading, count in counts.items() if count == 1 and len(heading.split()) > 1]
+        queries |= {f"heading-{place}": heading for place, heading in enumerate(once)}
+        queries = dict(shuffled(list(queries.items()), "training"))
+    return queries
+
+
 def lessons_of(queries: dict[str, str], run: Run, texts: dict[str, str], count: int) -> list[Example]:
     """BM25's first documents of some queries; which of them is called positive has no meaning for a selector."""
     made = []
@@ -139,7 +157,9 @@ def rows(setting: Setting, data: Path, work: Path, options: argparse.Namespace) 
     folder = data / setting.name
     texts, qrels = documents(folder), read_qrels(folder / setting.qrels)
     index = BM25.build(texts.items(), blank_ids="allow")
-    training, _ = read_queries(folder / setting.training)
+    asked = set(read_queries(folder / setting.queries)[0].values())
+    training = training_queries(folder, setting.training)
+    training = {query_id: text for query_id, text in training.items() if text not in asked}
     taught = lessons_of(training, index.retrieve(training, depth=3), texts, options.training)
     held = max(1, len(taught) // 8)
     told = dict(core=setting.core, overlap=setting.overlap, missing="renormalise", max_query_length=64)
