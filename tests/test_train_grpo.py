@@ -24,18 +24,12 @@ from rader_ir.train.prorank import (
 )
 from rader_ir.train.rank_r1 import RankR1Options, choices, train_rank_r1
 from tests import tiny
+from tests.field_lessons import TOPICS, digits_written, learned_fields, new_fields, signs_right
 
-WORDS = ["prime", "odd", "even", "integral", "cycle", "product", "sample", "average", "value", "law", "large", "convex"]
 
-
-def examples(count: int = 12, first: int = 0) -> list[Example]:
-    """What is relevant speaks of a field, what is not of a graph; every other word says nothing."""
-    made = []
-    for i in range(first, first + count):
-        a, b = WORDS[i % len(WORDS)], WORDS[(i * 5 + 1) % len(WORDS)]
-        wrong = (Passage(f"n{i}", f"{b} graph {a}"), Passage(f"m{i}", f"a {b} graph"))
-        made.append(Example(f"q{i}", f"{a} {i}?", (Passage(f"p{i}", f"{b} field {a}"),), wrong))
-    return made
+def examples(count: int = 12) -> list[Example]:
+    """What is relevant speaks of a field, what is not of a graph or a set; the other words say nothing."""
+    return learned_fields(count, TOPICS[:3])
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +57,10 @@ QUICK = dict(
 )
 
 
-def written(made, texts: list[str]) -> list[str]:
-    """One token, the likeliest, after each text."""
-    tokenizer, model = AutoTokenizer.from_pretrained(made), AutoModelForCausalLM.from_pretrained(made).eval()
-    with torch.inference_mode():
-        ends = [model(**tokenizer(text, return_tensors="pt")).logits[0, -1].argmax() for text in texts]
-    return [tokenizer.decode(end) for end in ends]
-
-
 def test_digits_are_learned_and_hold_on_new_documents(folder, prompt, tmp_path):
-    """At first a digit is one answer in 200; after 72 steps new pairs get a digit (.95) and the right one (.8).
+    """At first a digit is one answer in 200; after 72 steps new documents get a digit (.95) and the right one (.8).
+
+    Their words stand together in no text that was learned from, which `new_fields` checks.
 
     Then stage 2 goes on from the folder, in the wording that it carries.
     """
@@ -81,18 +69,14 @@ def test_digits_are_learned_and_hold_on_new_documents(folder, prompt, tmp_path):
         prompt=prompt,
         **{**QUICK, "steps": 72, "prompts": 8, "group": 16, "save_steps": 72, "learning_rate": 5e-3},
     )
-    made = warm_up_prorank(given, examples=examples(), out=tmp_path / "made")
+    learned = examples(72)
+    held = new_fields(learned, TOPICS[:3])
+    made = warm_up_prorank(given, examples=learned, out=tmp_path / "made")
     rewards = read_log(made, "reward")
     assert np.mean(rewards[:4]) < 0.1 and np.mean(rewards[-8:]) > 1.2
-    held = examples(first=100)
-    options = ProRankOptions(str(made))
-    base = judge_base(options)
-    tasks = judgement_tasks(held, base, WarmupOptions("x", steps=1, prompts=24))
-    answers = written(made, [task.prompt for task in tasks])
-    assert np.mean([answer in ("0", "1") for answer in answers]) >= 0.95
-    assert np.mean([answer == task.label for answer, task in zip(answers, tasks, strict=True)]) >= 0.8
-    scores = ProRank(made).score([e.query for e in held], [[e.positives[0].text, e.negatives[0].text] for e in held])
-    assert np.mean([float(s[0] > 0) + float(s[1] < 0) for s in scores]) / 2 >= 0.8
+    digits, right = digits_written(made, held)
+    assert digits >= 0.95 and right >= 0.8
+    assert signs_right(ProRank(made), held) >= 0.8
     further = dict(
         max_steps=1, negatives=1, batch_size=8, learning_rate=1e-12, warmup_steps=0, gradient_checkpointing=False
     )

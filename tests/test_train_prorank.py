@@ -1,4 +1,4 @@
-"""ProRank's stage 2: the score is learned, what is saved scores as in training and still is a language model."""
+"""ProRank's stage 2: the score holds on new documents, what is saved scores as in training and still is a language model."""
 
 import json
 
@@ -11,6 +11,7 @@ from rader_ir.checkpoints import find_checkpoint
 from rader_ir.rerank.prorank import ProRank
 from rader_ir.train.prorank import ProRankOptions, train_prorank
 from tests import tiny
+from tests.field_lessons import first_right, learned_fields, new_fields
 from tests.toy_training import examples
 
 QUICK = dict(
@@ -38,25 +39,25 @@ def folder(tmp_path_factory):
     return tiny.qwen2_chat(tmp_path_factory.mktemp("chat"))
 
 
-def accuracy(made, learned) -> float:
-    docs = [[p.text for p in (*e.positives, *e.negatives)] for e in learned]
-    return float(np.mean([each.argmax() == 0 for each in ProRank(made).score([e.query for e in learned], docs)]))
-
-
 @pytest.mark.parametrize(
     "changed",
     [{}, {"lora": False, "learning_rate": 3e-3}, {"loss": "preference"}, {"merged": False, "loss": "bce"}],
     ids=str,
 )
-def test_the_score_is_learned(folder, prompt, tmp_path, changed):
-    learned = examples(8)
-    given = ProRankOptions(str(folder), prompt=prompt, **{**QUICK, "epochs": 20, **changed})
-    before = find_checkpoint(folder)
-    made = train_prorank(given, examples=learned, out=tmp_path / "made", dev=learned)
-    assert accuracy(made, learned) == 1 and before.head == "vector"
+def test_the_score_is_learned_and_holds_on_new_documents(folder, prompt, tmp_path, changed):
+    """The right one of five documents is first for a fifth of new queries, as by chance, and after 18 steps for at least .9.
+
+    The state that is kept is chosen on what was learned from.
+    """
+    learned = learned_fields(72)
+    held = new_fields(learned)
+    given = ProRankOptions(str(folder), prompt=prompt, **{**QUICK, "epochs": 2, **changed})
+    assert first_right(ProRank(folder, prompt=prompt), held) < 0.4 and find_checkpoint(folder).head == "vector"
+    made = train_prorank(given, examples=learned, out=tmp_path / "made", dev=learned[:24])
+    assert first_right(ProRank(made), held) >= 0.9
     lines = map(json.loads, (made / "training" / "log.jsonl").read_text().splitlines())
     measured = [record["dev_nDCG@10"] for record in lines if "dev_nDCG@10" in record]
-    assert max(measured) == 1 and measured[0] < 0.9
+    assert measured[0] < 0.9 and max(measured) >= 0.95
 
 
 def test_a_saved_model_scores_by_its_own_logits_and_writes(folder, prompt, tmp_path):

@@ -1,5 +1,6 @@
 """What an IDCM's selector can learn in seconds: windows that hold a query's tokens, and a teacher who counts them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,14 +36,26 @@ def coverage_lessons(count: int, seed: int) -> list[Lesson]:
     return found
 
 
+def check_new(learned: Sequence[Lesson], held: Sequence[Lesson]) -> None:
+    """That no held-out query, whatever the order of its tokens, and no window of a held-out document was learned from.
+
+    Raises:
+        AssertionError: names them.
+    """
+    for read in (lambda lesson: [tuple(sorted(lesson.query))], lambda lesson: map(tuple, lesson.ids.tolist())):
+        known, new = ({found for lesson in each for found in read(lesson)} for each in (learned, held))
+        assert known and new and known.isdisjoint(new), f"learned from and held out: {sorted(known & new)}"
+
+
 def windows_found(loss: str, out: Path) -> tuple[float, float]:
     """Share of the teacher's best 3 windows of 12 among the 4 that are chosen, before and after 120 steps; of new documents."""
+    learned, others = coverage_lessons(400, 0), coverage_lessons(100, 1)
+    check_new(learned, others)
     config, device = IDCMConfig("none", core=8, overlap=2), torch.device("cpu")
-    table = torch.randn(105, 32, generator=torch.Generator().manual_seed(0))
-    embed, others = lambda ids: table[ids], coverage_lessons(100, 1)
+    embed = torch.randn(105, 32, generator=torch.Generator().manual_seed(0)).__getitem__
     selector, _ = new_weights(config, 32)
     before = recall(others, selector, embed, config, device)
     run = open_run(out, {})
     options = IDCMOptions("none", loss=loss, **_TOLD)
-    fit(selector_trainer(options, config, selector, embed, coverage_lessons(400, 0), [], run=run, verbose=False), run)
+    fit(selector_trainer(options, config, selector, embed, learned, [], run=run, verbose=False), run)
     return before, recall(others, selector, embed, config, device)

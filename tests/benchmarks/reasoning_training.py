@@ -1,138 +1,180 @@
 """What the recipes of reasoning rerankers learn, on models of 30,000 weights: `python -m tests.benchmarks.reasoning_training`.
 
-The model is a two-layer Qwen2 with random weights; a document is relevant to all queries that ask of fields if it speaks of one.
-Documents of the figures are new: other words stand around. ProRank's first stage is told by the mean reward of its first and last
-steps (1.5 at most, 1 for a digit at random) and by what it then writes; the second by how often the right one of five documents
-is first; DeAR's stage by its loss and by the same share; IDCM's selector by the share of its teacher's best 3 windows of 12 among
-the 4 that it chooses.
+The models are two-layer ones with random weights; what they learn is in `tests/field_lessons.py`. Shares are of 30 queries whose
+words never stood together in what was learned from, which is checked; beside them, the same share on what was learned from.
+ProRank's first stage is told by the mean reward of its first and last four steps (1.5 at most, 1 for a digit at random) and by
+what it then writes; the second by how often the right one of five documents is first; DeAR's stage by its loss and by the same
+share; Rank-R1 by the share of right labels; IDCM's selector by the share of its teacher's best 3 windows of 12 among 4 chosen.
 """
 
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from rader_ir.examples import Example, Passage
+from rader_ir.examples import Example
+from rader_ir.prompts import load_prompts
 from rader_ir.rerank.dear import DeARPointwise
 from rader_ir.rerank.prorank import ProRank
 from rader_ir.train.dear import DeAROptions, train_dear
-from rader_ir.train.language_models import read_log
-from rader_ir.train.prorank import (
-    ProRankOptions,
-    WarmupOptions,
-    judge_base,
-    judgement_tasks,
-    train_prorank,
-    warm_up_prorank,
-)
+from rader_ir.train.language_models import language_model, read_log, rendered
+from rader_ir.train.prorank import ProRankOptions, WarmupOptions, train_prorank, warm_up_prorank
+from rader_ir.train.rank_r1 import RankR1Options, choices, train_rank_r1
+from rader_ir.train.rewards import rank_r1_reward
+from rader_ir.train.sft import Lesson, SFTOptions, label_lessons, train_labels, train_sft
 from tests import tiny
+from tests.field_lessons import TOPICS, digits_written, first_right, learned_fields, new_fields, signs_right, written
 from tests.window_lessons import windows_found
 
-WORDS = ["prime", "odd", "even", "integral", "cycle", "product", "sample", "average"]
-WORDS += ["value", "law", "large", "convex", "finite", "domain", "bipartite"]
-TOPICS = ("field", "graph", "set", "cone", "limit")
 STEPS = 96
+LEARNED = 72
+ANSWER = "<think>a</think><answer>{}</answer>"
+SCORED = dict(accumulation=1, batch_size=8, negatives=4, warmup_steps=0, log_steps=1, lora_dropout=0.0)
+SCORED |= dict(gradient_checkpointing=False)
+REWARDED = dict(lora=False, beta=0.0, gradient_checkpointing=False)
+TOLD = dict(batch_size=8, accumulation=1, warmup_steps=0, lora=False, gradient_checkpointing=False)
+TOLD |= dict(schedule="constant", learning_rate=5e-3)
 
 
-def examples(count: int, first: int = 0) -> list[Example]:
-    """Five documents each, one of them about the field that is wanted; a teacher scores it 3 and the others 0 to -1."""
-    made = []
-    for i in range(first, first + count):
-        a, b = WORDS[i % len(WORDS)], WORDS[(7 * i + 1) % len(WORDS)]
-        texts = [f"{b} {topic} {a}" for topic in TOPICS]
-        wrong = tuple(Passage(f"n{i}.{j}", text, -j / 4) for j, text in enumerate(texts[1:]))
-        made.append(Example(f"q{i}", f"{a} field {i}?", (Passage(f"p{i}", texts[0], 3.0),), wrong))
-    return made
+class Row(NamedTuple):
+    """A figure before and after training, and after it on what was learned from where that can be told."""
+
+    what: str
+    before: float
+    after: float
+    learned: float | None = None
 
 
-def first_right(ranker, held: list[Example]) -> float:
-    """Share of queries whose relevant document comes first."""
-    docs = [[passage.text for passage in (*e.positives, *e.negatives)] for e in held]
-    return float(np.mean([scores.argmax() == 0 for scores in ranker.score([e.query for e in held], docs)]))
-
-
-def signs_right(ranker, held: list[Example]) -> float:
-    """Share of pairs that the model answers rightly: 1 is likelier than 0 for the relevant one, and the other way round."""
-    docs = [[e.positives[0].text, e.negatives[0].text] for e in held]
-    scores = ranker.score([e.query for e in held], docs)
-    return float(np.mean([[s[0] > 0, s[1] < 0] for s in scores]))
-
-
-def written(folder: Path, prompt: str, held: list[Example]) -> tuple[float, float]:
-    """Shares of new pairs to which the likeliest reply is a digit, and the right one."""
-    base = judge_base(ProRankOptions(str(folder), prompt=prompt))
-    tasks = judgement_tasks(held, base, WarmupOptions(str(folder), steps=1, prompts=2 * len(held)))
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).eval()
-    with torch.inference_mode():
-        ends = [model(**tokenizer(task.prompt, return_tensors="pt")).logits[0, -1].argmax() for task in tasks]
-    replies = [tokenizer.decode(end) for end in ends]
-    right = [reply == task.label for reply, task in zip(replies, tasks, strict=True)]
-    return float(np.mean([reply in ("0", "1") for reply in replies])), float(np.mean(right))
-
-
-def warmed(folder: Path, place: Path, prompt: str, learned, held) -> list[tuple]:
-    """ProRank's first stage. At twice this learning rate only the form is learned: the answers of a group become one."""
-    small = dict(lora=False, beta=0.0, max_tokens=1, max_length=256, gradient_checkpointing=False, save_steps=STEPS)
-    given = WarmupOptions(str(folder), prompt=prompt, steps=STEPS, prompts=8, group=16, learning_rate=5e-3, **small)
-    before, shares = signs_right(ProRank(folder, prompt=prompt), held), written(folder, prompt, held)
-    made = warm_up_prorank(given, examples=learned, out=place)
+def stage_one(place: Path) -> Iterable[Row]:
+    """ProRank's rewards. At twice this learning rate only the form is learned: the answers of a group become one."""
+    folder, prompt, learned, held = _judge(place)
+    sizes = dict(steps=STEPS, prompts=8, group=16, max_tokens=1, max_length=256, save_steps=STEPS)
+    given = WarmupOptions(str(folder), prompt=prompt, learning_rate=5e-3, **sizes, **REWARDED)
+    made = warm_up_prorank(given, examples=learned, out=place / "warm")
     rewards = read_log(made, "reward")
-    names = [f"ProRank, stage 1: {what} is written, new pairs" for what in ("a digit", "the right digit")]
-    return [
-        ("ProRank, stage 1: mean reward", np.mean(rewards[:4]), np.mean(rewards[-4:])),
-        ("ProRank, stage 1: likelier digit right, new pairs", before, signs_right(ProRank(made), held)),
-        *zip(names, shares, written(made, prompt, held), strict=True),
+    yield Row("ProRank stage 1 (GRPO), mean reward", np.mean(rewards[:4]), np.mean(rewards[-4:]))
+    signs = [
+        signs_right(ProRank(folder, prompt=prompt), held),
+        *(signs_right(ProRank(made), e) for e in (held, learned)),
     ]
+    yield Row("ProRank stage 1, the right digit is the likelier one", *signs)
+    before, after, known = (
+        digits_written(folder, held, prompt),
+        digits_written(made, held),
+        digits_written(made, learned),
+    )
+    yield Row("ProRank stage 1, a digit is written", before[0], after[0], known[0])
+    yield Row("ProRank stage 1, the right digit is written", before[1], after[1], known[1])
+
+
+def stage_two(place: Path) -> Iterable[Row]:
+    """ProRank's scores, from random weights."""
+    folder, prompt, learned, held = _judge(place)
+    given = ProRankOptions(str(folder), prompt=prompt, epochs=8, lora=False, learning_rate=3e-3, **SCORED)
+    before = first_right(ProRank(folder, prompt=prompt), held)
+    made = ProRank(train_prorank(given, examples=learned, out=place / "prorank"))
+    yield Row(
+        "ProRank stage 2, the right one of five first", before, first_right(made, held), first_right(made, learned)
+    )
+
+
+def dear(place: Path) -> Iterable[Row]:
+    """DeAR's pointwise stage; untrained is a step that moves nothing, for the head is new."""
+    learned = learned_fields(LEARNED)
+    held = new_fields(learned)
+    given = DeAROptions(str(tiny.llama(place / "llama")), epochs=8, learning_rate=1e-2, **SCORED)
+    still = replace(given, max_steps=1, learning_rate=1e-9)
+    untrained = DeARPointwise(train_dear(still, examples=learned, out=place / "untrained"))
+    folder = train_dear(given, examples=learned, out=place / "dear")
+    losses, made = read_log(folder, "loss"), DeARPointwise(folder)
+    yield Row("DeAR, loss", losses[0], losses[-1])
+    shares = first_right(untrained, held), first_right(made, held), first_right(made, learned)
+    yield Row("DeAR, the right one of five first", *shares)
+
+
+def labels(place: Path, shown: int = 5) -> Iterable[Row]:
+    """Rank-R1's twin, from labels alone: each example in four orders of its passages."""
+    folder, prompt, learned, held = _chooser(place, shown)
+    given = SFTOptions(str(folder), prompt=prompt, epochs=10, **TOLD)
+    many = [replace(e, query_id=f"{e.query_id} {i}") for i in range(4) for e in learned]
+    made = train_labels(given, examples=many, out=place / "labels")
+
+    def share(model: Path, examples: Sequence[Example]) -> float:
+        asked = label_lessons(examples, language_model(str(model)), given)
+        replies = written(model, [lesson.prompt for lesson in asked], 5)
+        return float(np.mean([reply == lesson.completion for reply, lesson in zip(replies, asked, strict=True)]))
+
+    shares = share(folder, held), share(made, held), share(made, learned)
+    yield Row(f"Rank-R1's labels (SFT), the right one of {shown}", *shares)
+
+
+def rank_r1(place: Path, shown: int) -> Iterable[Row]:
+    """Rank-R1's rewards, for a model that was told the form before: an answer after a thought, its labels taking turns."""
+    folder, prompt, learned, held = _chooser(place, shown)
+    base = language_model(str(folder))
+
+    def asked(examples: Sequence[Example], passes: int, seed: int = 0) -> list[tuple[str, str]]:
+        wording = load_prompts(prompt, name="rank_r1")["choose"]
+        sizes = dict(count=passes * len(examples), negatives=shown - 1, passage_words=50, query_words=30)
+        made = choices(examples, wording, special=base.tokenizer.all_special_tokens, seed=seed, **sizes)
+        return [(rendered(choice.messages, base.tokenizer), choice.label) for choice in made]
+
+    def share(model: Path, examples: Sequence[Example]) -> float:
+        prompts, right = zip(*asked(examples, 2), strict=True)
+        return float(np.mean(rank_r1_reward(written(model, prompts, 30), right)))
+
+    forms = [Lesson(text, ANSWER.format(f"[{1 + i % shown}]")) for i, (text, _) in enumerate(asked(learned, 2, seed=1))]
+    told = SFTOptions(str(folder), epochs=4, **TOLD)
+    formed = train_sft(told, base=base, lessons=forms, out=place / "formed", facts={"kind": "labels"})
+    sizes = dict(steps=STEPS, prompts=8, group=8, max_tokens=30, max_length=300, save_steps=STEPS)
+    given = RankR1Options(str(formed), prompt=prompt, learning_rate=2e-3, **sizes, **REWARDED)
+    made = train_rank_r1(given, examples=learned, out=place / "rank-r1")
+    rewards = read_log(made, "reward")
+    yield Row(f"Rank-R1 (GRPO), mean reward, {shown} passages", np.mean(rewards[:4]), np.mean(rewards[-4:]))
+    shares = share(formed, held), share(made, held), share(made, learned)
+    yield Row(f"Rank-R1 (GRPO), a thought and the right label of {shown}", *shares)
+
+
+def _judge(place: Path) -> tuple[Path, str, list[Example], list[Example]]:
+    """A model that writes, a short wording for ProRank, and examples to learn from and to measure on."""
+    prompt = place / "judge.toml"
+    prompt.write_text("[judge]\nmax_tokens = 1\nuser = 'query: {query} document: {document}'\n", encoding="utf-8")
+    learned = learned_fields(LEARNED)
+    return tiny.qwen2_chat(place / "model", initializer_range=0.02), str(prompt), learned, new_fields(learned)
+
+
+def _chooser(place: Path, shown: int) -> tuple[Path, str, list[Example], list[Example]]:
+    """As `_judge`, with a wording that asks for one of so many passages."""
+    prompt = place / "choose.toml"
+    prompt.write_text("[choose]\nmax_tokens = 40\nuser = '{query} {passages}'\n", encoding="utf-8")
+    learned = learned_fields(LEARNED, TOPICS[:shown])
+    held = new_fields(learned, TOPICS[:shown])
+    return tiny.qwen2_chat(place / "model", max_position_embeddings=1024), str(prompt), learned, held
+
+
+def windows(place: Path, loss: str) -> Iterable[Row]:
+    """IDCM's selector."""
+    yield Row(f"IDCM, {loss}: the teacher's best 3 windows of 12 among 4", *windows_found(loss, place / loss))
 
 
 def main() -> None:
     """Print a Markdown table."""
-    learned, held, rows = examples(24), examples(30, first=100), []
-    small = dict(
-        accumulation=1, batch_size=8, warmup_steps=0, log_steps=1, gradient_checkpointing=False, lora_dropout=0.0
-    )
-    with TemporaryDirectory() as scratch:
-        place = Path(scratch)
-        folder = tiny.qwen2_chat(place / "model", initializer_range=0.02)
-        prompt = place / "judge.toml"
-        prompt.write_text("[judge]\nmax_tokens = 1\nuser = 'query: {query} document: {document}'\n", encoding="utf-8")
+    lessons = [stage_one, stage_two, dear, labels]
+    lessons += [lambda place, shown=shown: rank_r1(place, shown) for shown in (2, 5)]
+    lessons += [lambda place, loss=loss: windows(place, loss) for loss in ("ndcg2", "ranknet", "cross_entropy")]
+    print("| what | before | after | after, learned from | seconds |\n| --- | --- | --- | --- | --- |")
+    for lesson in lessons:
         start = time.perf_counter()
-        told = warmed(folder, place / "warm", str(prompt), learned, held)
-        rows += [(*row, time.perf_counter() - start) for row in told]
-        start = time.perf_counter()
-        given = ProRankOptions(
-            str(folder), prompt=str(prompt), epochs=20, negatives=4, lora=False, learning_rate=3e-3, **small
-        )
-        before = first_right(ProRank(folder, prompt=prompt), held)
-        made = train_prorank(given, examples=learned, out=place / "prorank")
+        with TemporaryDirectory() as scratch:
+            rows = list(lesson(Path(scratch)))
         seconds = time.perf_counter() - start
-        rows.append(
-            ("ProRank, stage 2: right one of five first, new ones", before, first_right(ProRank(made), held), seconds)
-        )
-        start = time.perf_counter()
-        base = tiny.llama(place / "llama")
-        dear = DeAROptions(str(base), epochs=25, learning_rate=1e-2, **{**small, "negatives": 4})
-        untrained = train_dear(
-            replace(dear, max_steps=1, learning_rate=1e-9), examples=learned, out=place / "untrained"
-        )
-        made = train_dear(dear, examples=learned, out=place / "dear")
-        found, seconds = read_log(made, "loss"), time.perf_counter() - start
-        shares = [first_right(DeARPointwise(each), held) for each in (untrained, made)]
-        rows += [
-            ("DeAR: loss", found[0], found[-1], seconds),
-            ("DeAR: right one of five first, new ones", *shares, seconds),
-        ]
-        for loss in ("ndcg2", "ranknet", "cross_entropy"):
-            start = time.perf_counter()
-            found = windows_found(loss, place / loss)
-            rows.append((f"IDCM, {loss}: best 3 windows among 4, new ones", *found, time.perf_counter() - start))
-    print("| what | before | after | seconds |\n| --- | --- | --- | --- |")
-    for name, before, after, seconds in rows:
-        print(f"| {name} | {before:.3f} | {after:.3f} | {seconds:.0f} |")
+        for what, before, after, learned in rows:
+            known = "-" if learned is None else f"{learned:.3f}"
+            print(f"| {what} | {before:.3f} | {after:.3f} | {known} | {seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
