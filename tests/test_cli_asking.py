@@ -87,6 +87,25 @@ def test_own_prompts_and_a_cache(files):
     assert ranked()["q1"] == [9, 5, 3, 1]
 
 
+def test_replies_are_kept_beside_the_new_run_and_asked_for_once(files):
+    """A group of two queries breaks off in its middle: nothing of it is a finished group, and its replies are there."""
+
+    def gone(body, times):
+        return Fault("status", 403, "no more") if len(server.requests) > 3 else None
+
+    words = f"--system rank-r1 --lm-model {MODEL} --retries 0 --concurrency 1"
+    with LMServer(answer=best, fault=gone) as server:
+        assert rader(f"{COMMAND} {words} --lm {server.url}") in (0, 2)
+        first = [json.dumps(body["messages"]) for body in server.requests[:3]]
+    Path("new.trec").unlink(missing_ok=True)
+    with LMServer(answer=best) as server:
+        assert rader(f"{COMMAND} {words} --lm {server.url}") == 0
+        again = [json.dumps(body["messages"]) for body in server.requests]
+    assert len(first) == 3 and again and not set(first) & set(again)
+    assert Path("new.trec.replies.sqlite").is_file()
+    assert ranked() == {q: sorted(values, reverse=True) for q, values in WORTHS.items()}
+
+
 def test_after_an_outage_the_same_call_goes_on(files, monkeypatch, capsys):
     """Groups of one query: the first is kept, and told so, the second is asked about again; its call alone is counted."""
     monkeypatch.setitem(GROUP_SIZES, "rankgpt", 1)

@@ -5,6 +5,7 @@ import inspect
 from importlib import import_module
 
 from rader_ir.cli import options
+from rader_ir.cli.lm_options import REPLIES
 from rader_ir.rerank import ASKING, SYSTEMS, open_reranker
 
 # By option of the engine, its flag where that is another: type and words
@@ -61,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--lm", metavar="URL", help="a server's URL, ending in /v1; or local:FOLDER, vllm:FOLDER")
     group.add_argument("--lm-model", metavar="NAME", help="the name under which the server has it")
     group.add_argument("--api-key-env", metavar="VARIABLE", help="environment variable that holds the server's key")
-    group.add_argument("--lm-cache", metavar="FILE", help="keep replies in this file, and take them from it")
+    told = f"keep replies in this file, and take them from it (default: OUT{REPLIES})"
+    group.add_argument("--lm-cache", metavar="FILE", help=told)
     group.add_argument("--prompts", metavar="FILE", help="TOML file of your own wording")
     for name, (kind, metavar, words) in _PLAIN.items():
         group.add_argument(flag(name), type=kind, metavar=metavar, help=words)
@@ -98,7 +100,7 @@ def opened(args: argparse.Namespace):
     Raises:
         ValueError: an option that this system has not, or a value out of range.
     """
-    found = given(args, NAMES)
+    found = {"cache": f"{args.out}{REPLIES}", **given(args, NAMES)}
     if args.system == "prorank-lm":
         found["instruction"] = options.instruction(args)
     elif args.task:

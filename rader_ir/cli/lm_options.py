@@ -10,6 +10,7 @@ import sys
 from rader_ir.cli import options
 
 SHOWN = 10  # problems left out that are told of one by one
+REPLIES = ".replies.sqlite"  # behind the name of the file that is written: where replies are kept
 
 
 def add_lm(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:

@@ -20,7 +20,6 @@ from rader_ir.records import jsonl_records, record_id
 
 LIBRARIES = ("aiohttp",)  # of the extra `lm`
 JSONL = (".jsonl", ".jsonl.gz")
-REPLIES = ".replies.sqlite"  # behind the name of the file that is written
 SHOWN = 5  # queries without reasoning that are named
 # Fields of a question's line that its new line has otherwise, or not at all, lest they be read as its text
 _REPLACED = {"query_id", "query", "question", "reasoning", "failure", *FIELDS}
@@ -34,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expand", action="store_true", help=told)
     options.add_fields(parser, documents=False)
     group = lm_options.add_lm(parser)
-    told = f"keep replies in this file, and take them from it (default: OUT{REPLIES})"
+    told = f"keep replies in this file, and take them from it (default: OUT{lm_options.REPLIES})"
     group.add_argument("--lm-cache", metavar="FILE", help=told)
     group.add_argument("--prompts", metavar="FILE", help="TOML file of your own wording")
     group.add_argument("--temperature", type=float, metavar="T", help="of replies (the prompt's own, else 0)")
@@ -85,7 +84,7 @@ def _checked(args: argparse.Namespace) -> Path:
         raise ValueError(f"--out {args.out} cannot be read as queries; let it end in {' or '.join(JSONL)}")
     if Path(args.out).is_dir():
         raise ValueError(f"--out {args.out} is a folder; give a file")
-    replies = Path(args.lm_cache or f"{args.out}{REPLIES}")
+    replies = Path(args.lm_cache or f"{args.out}{lm_options.REPLIES}")
     if replies.absolute() == Path(args.out).absolute():
         raise ValueError(f"--lm-cache and --out are both {args.out}; choose two files")
     return replies
