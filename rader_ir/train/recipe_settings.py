@@ -65,47 +65,26 @@ class ProRankOptions(RerankerOptions):
 
 
 @dataclass(frozen=True)
-class GRPOOptions:
-    """Options of learning by rewards.
+class LanguageModelOptions:
+    """What all trainings of a language model by what it writes share.
 
     Attributes:
         checkpoint, revision: the language model that training starts from.
-        steps: of the optimizer.
-        prompts: in one forward pass on each device.
-        group: answers drawn to each prompt.
-        accumulation: forward passes per step.
+        accumulation: forward passes per optimizer step.
         learning_rate, schedule, warmup_steps, weight_decay, max_grad_norm: AdamW's and its schedule's.
-        draw_temperature: at which answers are drawn.
-        beta: weight of the divergence from the model that training began with; 0 keeps no such model.
-        epsilon: how far a token's probability may move in one step before its gradient is cut.
-        loss_type: how tokens are averaged, in trl's words: `grpo` (in each answer), `dapo`, `dr_grpo` and so on.
-        scale_rewards: `group`, `batch` or `none`: over what rewards are divided by their deviation.
-        max_tokens: of an answer.
-        max_length: tokens of a prompt; passages are cut to it.
-        lora, lora_rank, lora_alpha, lora_dropout, lora_targets: as `Options`.
-        gradient_checkpointing: as `Options`.
+        lora, lora_rank, lora_alpha, lora_dropout, lora_targets, gradient_checkpointing: as `Options`.
         save_steps: optimizer steps between states to resume from; None takes a tenth of the run.
-        seed: of the order of prompts, negatives, new weights and what is drawn.
+        seed: of orders, new weights and what is drawn.
     """
 
     checkpoint: str
     revision: str | None = None
-    steps: int = 200
-    prompts: int = 8
-    group: int = 8
     accumulation: int = 1
     learning_rate: float = 1e-5
     schedule: str = "constant"
     warmup_steps: int = 0
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
-    draw_temperature: float = 1.0
-    beta: float = 0.04
-    epsilon: float = 0.2
-    loss_type: str = "grpo"
-    scale_rewards: str = "group"
-    max_tokens: int = 4
-    max_length: int = 1024
     lora: bool = True
     lora_rank: int = 16
     lora_alpha: float = 32
@@ -117,17 +96,57 @@ class GRPOOptions:
 
     def __post_init__(self):
         settle(self)
-        for name in ("steps", "prompts", "accumulation", "lora_rank", "max_tokens"):
+        for name in ("accumulation", "lora_rank"):
+            check_least(name, getattr(self, name), 1)
+        for name in ("warmup_steps", "weight_decay", "max_grad_norm", "seed"):
+            check_least(name, getattr(self, name), 0)
+        for name in ("learning_rate", "lora_alpha"):
+            self._check_above_0(name)
+        check_share("lora_dropout", self.lora_dropout)
+        check_choice("schedule", self.schedule, SCHEDULES)
+
+    def _check_above_0(self, name: str) -> None:
+        if not getattr(self, name) > 0:
+            raise ValueError(f"option {name} is {getattr(self, name)!r}; give a number above 0")
+
+
+@dataclass(frozen=True)
+class GRPOOptions(LanguageModelOptions):
+    """Options of learning by rewards.
+
+    Attributes:
+        steps: of the optimizer.
+        prompts: in one forward pass on each device.
+        group: answers drawn to each prompt.
+        draw_temperature: at which answers are drawn.
+        beta: weight of the divergence from the model that training began with; 0 keeps no such model.
+        epsilon: how far a token's probability may move in one step before its gradient is cut.
+        loss_type: how tokens are averaged, in trl's words: `grpo` (in each answer), `dapo`, `dr_grpo` and so on.
+        scale_rewards: `group`, `batch` or `none`: over what rewards are divided by their deviation.
+        max_tokens: of an answer.
+        max_length: tokens of a prompt; passages are cut to it.
+    """
+
+    steps: int = 200
+    prompts: int = 8
+    group: int = 8
+    draw_temperature: float = 1.0
+    beta: float = 0.04
+    epsilon: float = 0.2
+    loss_type: str = "grpo"
+    scale_rewards: str = "group"
+    max_tokens: int = 4
+    max_length: int = 1024
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("steps", "prompts", "max_tokens"):
             check_least(name, getattr(self, name), 1)
         check_least("group", self.group, 2)
         check_least("max_length", self.max_length, 16)
-        for name in ("warmup_steps", "weight_decay", "max_grad_norm", "beta", "seed"):
-            check_least(name, getattr(self, name), 0)
-        for name in ("learning_rate", "draw_temperature", "epsilon", "lora_alpha"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"option {name} is {getattr(self, name)!r}; give a number above 0")
-        check_share("lora_dropout", self.lora_dropout)
-        check_choice("schedule", self.schedule, SCHEDULES)
+        check_least("beta", self.beta, 0)
+        for name in ("draw_temperature", "epsilon"):
+            self._check_above_0(name)
         check_choice("scale_rewards", self.scale_rewards, ("group", "batch", "none"))
 
     @property
@@ -173,59 +192,35 @@ class RankR1Options(GRPOOptions):
 
 
 @dataclass(frozen=True)
-class SFTOptions:
+class SFTOptions(LanguageModelOptions):
     """Options of learning from given answers; the defaults of numbers are those of DeAR's listwise run, but for its 50 epochs.
 
     Attributes:
-        checkpoint, revision: the language model that training starts from.
         epochs, max_steps: passes over the data, and steps after which to stop all the same.
-        batch_size, accumulation: answers of one forward pass on each device, and passes per optimizer step.
-        learning_rate, schedule, warmup_steps, weight_decay, max_grad_norm: AdamW's and its schedule's.
+        batch_size: answers of one forward pass on each device.
         max_length: tokens of a prompt and its answer; longer ones are left out. The released run cut them at 5,000.
         prompt: a TOML file of your own wording, laid out as `prompts/dear.toml` (or `prompts/rankgpt.toml` for labels).
         passage_words, query_words: kept of a passage and of a query.
         negatives: of a label's prompt, at most.
-        lora, lora_rank, lora_alpha, lora_dropout, lora_targets, gradient_checkpointing: as `Options`.
-        save_steps: optimizer steps between states to resume from; None takes a tenth of the run.
-        seed: of orders and new weights.
     """
 
-    checkpoint: str
-    revision: str | None = None
-    epochs: int = 1
-    max_steps: int | None = None
-    batch_size: int = 2
     accumulation: int = 4
     learning_rate: float = 1e-4
     schedule: str = "cosine"
     warmup_steps: int = 28
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
+    epochs: int = 1
+    max_steps: int | None = None
+    batch_size: int = 2
     max_length: int = 12288
     prompt: str | None = None
     passage_words: int = 300
     query_words: int = 512
     negatives: int = 19
-    lora: bool = True
-    lora_rank: int = 16
-    lora_alpha: float = 32
-    lora_dropout: float = 0.05
-    lora_targets: tuple[str, ...] = LORA_TARGETS
-    gradient_checkpointing: bool = True
-    save_steps: int | None = None
-    seed: int = 0
 
     def __post_init__(self):
-        settle(self)
-        for name in ("epochs", "batch_size", "accumulation", "lora_rank", "passage_words", "query_words", "negatives"):
+        super().__post_init__()
+        for name in ("epochs", "batch_size", "passage_words", "query_words", "negatives"):
             check_least(name, getattr(self, name), 1)
-        for name in ("warmup_steps", "weight_decay", "max_grad_norm", "seed"):
-            check_least(name, getattr(self, name), 0)
-        for name in ("learning_rate", "lora_alpha"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"option {name} is {getattr(self, name)!r}; give a number above 0")
-        check_share("lora_dropout", self.lora_dropout)
-        check_choice("schedule", self.schedule, SCHEDULES)
 
 
 # By what `rader train` calls a recipe
