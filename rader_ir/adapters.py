@@ -85,7 +85,7 @@ def check_base(model: torch.nn.Module, folder: Path) -> None:
         told = json.loads((file.metadata() or {}).get(_SAMPLE, "{}"))
     parameters = dict(model.named_parameters())
     for name, values in told.items():
-        found = next((n for n in (name, name.removeprefix("model."), f"model.{name}") if n in parameters), None)
+        found = _named(parameters, name)
         if found is None:
             continue  # whoever merges or trains says which layers are lacking
         there = _sampled(parameters[found])
@@ -134,6 +134,10 @@ def _apply(parameters: dict, name: str, tensor: torch.Tensor, folder: Path, *, a
     return found
 
 
+def _named(parameters: Mapping[str, torch.Tensor], name: str) -> str | None:
+    return next((n for n in (name, name.removeprefix("model."), f"model.{name}") if n in parameters), None)
+
+
 def find_target(parameters: Mapping[str, torch.Tensor], name: str, shape: Sequence[int], folder: Path) -> str:
     """The name among `parameters` of what the adapter in `folder` calls `name`.
 
@@ -142,7 +146,7 @@ def find_target(parameters: Mapping[str, torch.Tensor], name: str, shape: Sequen
     Raises:
         ValueError: no such parameter, or one of another shape.
     """
-    found = next((n for n in (name, name.removeprefix("model."), f"model.{name}") if n in parameters), None)
+    found = _named(parameters, name)
     if found is None:
         raise ValueError(f"{folder} changes {name!r}, which its base lacks: it was trained for another base")
     if parameters[found].shape != shape:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from rader_ir.checkpoints import Checkpoint
-from rader_ir.neutral import harmless
+from rader_ir.neutral import harmless, written
 from rader_ir.passages import windows
 from rader_ir.prompts import fill
 
@@ -66,11 +66,10 @@ class TextTokens:
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         try:
             return self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-        except TypeError as error:  # what cannot be written as UTF-8 never reaches the tokenizer
-            wrong = next((text for text in texts if any("\ud800" <= letter <= "\udfff" for letter in text)), None)
-            if wrong is None:
-                raise
-            raise ValueError(f"{wrong[:60]!r} cannot be written as UTF-8; mend the text where it was read") from error
+        except TypeError:  # what cannot be written as UTF-8 never reaches the tokenizer
+            for text in texts:
+                written(text)
+            raise
 
     def texts(self, texts: Sequence[str], max_length: int) -> Ids:
         """Ids of whole texts, forms already filled, cut on the right to `max_length` with the end kept.

@@ -20,8 +20,6 @@ from rader_ir.rerank.judge import Judge, Question, Session
 from rader_ir.rerank.ranking import Ranking, Statistics, falling
 from rader_ir.seeded import shuffled
 
-_OF_A_LABEL = 8  # tokens that a label takes in a chain, at most
-
 
 class Ordered(Question):
     """A question whose answer names every passage: its reply may be as long as that takes, unless a length was asked for."""
@@ -29,8 +27,8 @@ class Ordered(Question):
     @property
     def sampling(self) -> Sampling:
         """The prompt's, with room for all labels."""
-        own, needed = self.judge.sampling, _OF_A_LABEL * (len(self.passages) + 1)
-        return replace(own, max_tokens=max(own.max_tokens, needed)) if self.judge.may_write_more else own
+        own = self.judge.sampling
+        return replace(own, max_tokens=max(own.max_tokens, self.labels())) if self.judge.may_write_more else own
 
 
 # By section of a prompt

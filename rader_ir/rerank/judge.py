@@ -236,6 +236,10 @@ class Question:
         """How a reply is drawn."""
         return self.judge.sampling
 
+    def labels(self) -> int:
+        """Tokens that the labels of all passages take in an answer, at most."""
+        return 8 * (len(self.passages) + 1)
+
     async def judged(self) -> Judgement:
         """Ask; while no answer can be read, go on with the model's turn once where it can, and then ask anew."""
         self._fit(self._room())
@@ -291,7 +295,7 @@ class Question:
     async def _asked(self, messages: list[dict[str, str]], ask: int, begun: str) -> Reply:
         sampling = self.sampling
         if begun:  # only the answer is wanted
-            sampling = replace(sampling, max_tokens=min(sampling.max_tokens, 8 + 8 * len(self.passages)), schema=None)
+            sampling = replace(sampling, max_tokens=min(sampling.max_tokens, self.labels()), schema=None)
         elif ask:
             sampling = replace(sampling, temperature=max(sampling.temperature, REPEATED))
         seed = seed_of(self.judge.seed, json.dumps(messages), ask)
