@@ -13,6 +13,7 @@ import pytest
 
 from rader_ir import cli
 from rader_ir.cli import VERBS, main
+from rader_ir.rerank.ranking import untied
 
 ROOT = Path(__file__).parents[1]
 DENSE = "q1 Q0 a 1 3.0 x\nq1 Q0 b 2 1.0 x\nq1 Q0 c 3 0.0 x\nq2 Q0 a 1 1.0 x\n"
@@ -126,6 +127,11 @@ def test_ratings_that_come_second_are_refused(files, capsys):
     assert rader("fuse rated.trec dense.trec --setting bright-rating --out f.trec") == 0
     assert rader("fuse dense.trec rated.trec --setting bright-rating --out g.trec") == 2
     assert "rated.trec holds ratings, which bright-rating takes first; swap the two runs" in capsys.readouterr().err
+    _, equal = untied([0.6] * 1000 + [None] * 9)  # as a reranker writes them, in the earlier order
+    rows = (f"q1 Q0 d{i} {i + 1} {score!r} x\n" for i, score in enumerate(equal.tolist()))
+    Path("rated.trec").write_text("".join(rows))
+    assert rader("fuse dense.trec rated.trec --setting bright-rating --out g.trec") == 2
+    assert "rated.trec holds ratings" in capsys.readouterr().err
 
 
 def test_evaluate_prints_means_with_intervals_and_writes_them(files, capsys):
