@@ -37,6 +37,9 @@ def test_rows(data, tmp_path):
     made = list(idcm_quality.rows(setting, data, tmp_path, idcm_quality.parsed(words)))
     assert [(row["k"], row["queries"]) for row in made] == [("all", 2), (2, 2), (4, 2)]
     assert made[0]["difference"] == 0 and made[0]["share of windows"] == 1
+    log = [json.loads(line) for line in (tmp_path / "scifact-ndcg2" / "training" / "log.jsonl").open()]
+    best = max(line["dev_recall"] for line in log if "dev_recall" in line)
+    assert [row["recall"] for row in made] == [None, best, best]
     for row in made[1:]:
         assert row["nDCG@10"] - made[0]["nDCG@10"] == pytest.approx(row["difference"], abs=1e-9)
     # of each document of a run the strong model reads at most k windows
