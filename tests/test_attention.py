@@ -55,7 +55,7 @@ def eager(folder: str, ids: list[int], rows: int) -> np.ndarray:
 def assert_equal(mass: np.ndarray, weights: np.ndarray) -> None:
     """A sum over layers and heads against those of eager attention [layers, heads, tokens] or [heads, tokens].
 
-    A head's weights are equal to 1e-6. Their sum need not be: processors round differently, and each head adds its share.
+    Their mean is equal to 1e-6. The sum need not be: processors round differently, and each head adds its share.
     """
     heads = weights.reshape(-1, weights.shape[-1])
     np.testing.assert_allclose(mass / len(heads), heads.mean(0), rtol=0, atol=1e-6)

@@ -81,6 +81,22 @@ def test_shares_by_hand(data, tmp_path):
     assert share == 3 / 4
 
 
+def test_queries_in_batches_give_the_same_run(data, tmp_path, monkeypatch):
+    strong = tiny.bert(tmp_path / "strong", labels=1)
+    options = idcm_quality.parsed(["--strong", str(strong), "--epochs", "1", "--training", "2"])
+    list(idcm_quality.rows(idcm_quality.SETTINGS[0], data, tmp_path, options))
+    reranker, texts = IDCM(tmp_path / "scifact-ndcg2", passages=2), idcm_quality.documents(data / "scifact")
+    queries = {f"q{i}": f"law of {word}" for i, word in enumerate(("sets", "fields", "cones"))}
+    candidates = {
+        query_id: dict.fromkeys(list(texts)[place : place + 5], 1.0) for place, query_id in enumerate(queries)
+    }
+    whole, share, _ = idcm_quality.reranked(reranker, queries, candidates, texts)
+    monkeypatch.setattr(idcm_quality, "AT_ONCE", 2)
+    again, same, _ = idcm_quality.reranked(reranker, queries, candidates, texts)
+    assert again == {query_id: pytest.approx(scores) for query_id, scores in whole.items()} and same == share
+    assert {query_id: [*scores] for query_id, scores in again.items()} == {i: [*docs] for i, docs in candidates.items()}
+
+
 def test_nothing_is_learned_from_what_is_measured(data, tmp_path):
     path = data / "scifact" / "queries.train.jsonl"
     path.write_text((data / "scifact" / "queries.test.jsonl").read_text())
